@@ -1,0 +1,58 @@
+"""What the verbs print: results on stdout, everything else on stderr, progress only on a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+def emit(args: argparse.Namespace, document: Mapping[str, Any], text: str) -> None:
+    """Print the verb's result: one JSON document with ``--json``, `text` otherwise."""
+    if args.json:
+        json.dump(document, sys.stdout, indent=2, allow_nan=False)
+        print()
+    else:
+        print(text)
+
+
+def note(message: str) -> None:
+    """One line about what is going on, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A step counter; silent unless stderr is a terminal."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar = bar
+        self._task = task
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` further steps; `note` replaces the text behind the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=n, note=note)
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Progress]:
+    """A progress bar of `total` steps on stderr, or nothing where stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield Progress(None, None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Progress(bar, bar.add_task(description, total=total, note=""))
