@@ -1,0 +1,28 @@
+/* The command line. */
+#ifndef HWA_OPTIONS_H
+#define HWA_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { HWA_MAX_FILES = 64 };
+
+typedef struct {
+    int64_t threads;
+    int64_t min_time_ms;
+    int64_t min_count, max_count; /* max_count wins */
+    int64_t timeout_ms;
+    int64_t seed;
+    const char *cpu_list;  /* NULL: chosen by the agent */
+    const char *only_from; /* bench: file of cell ids; NULL: all */
+    bool per_op;           /* run */
+    int32_t n_inputs, n_outputs;
+    const char *inputs[HWA_MAX_FILES], *outputs[HWA_MAX_FILES];
+} hwa_options;
+
+enum { HWA_BENCH = 1, HWA_RUN = 2 };
+
+/* Parses what follows the verb over the verb's defaults. False after a message on stderr: exit with status 2. */
+bool hwa_options_parse(int verb, int argc, char **argv, hwa_options *out);
+
+#endif

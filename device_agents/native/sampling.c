@@ -1,0 +1,124 @@
+#include "sampling.h"
+
+#include "clock.h"
+#include "conditions.h"
+
+#include <stddef.h>
+
+/* The warm-up of AndroidX Benchmark (WarmupManager.kt): a fast and a slow moving average of the time agree within 4 %
+ * after at least 30 calls. Its time bounds (0.25 s and 8 s) are for apps; here they follow the time to be measured. */
+static const double fast_weight = 0.1, slow_weight = 0.005, agreement = 0.04;
+enum { MIN_WARM_CALLS = 30, STEADY_CALLS = 10, PATIENCE = 10 };
+#define LEAST_WARM_NS 250000000u
+#define MOST_WARM_NS 8000000000u
+
+static const int32_t most_inner = 1000000;
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+int hwa_time_once(const hwa_timed *timed, uint64_t *ns)
+{
+    if (timed->prepare != NULL) {
+        timed->prepare(timed->context);
+    }
+    const uint64_t start = hwa_now_ns();
+    const int status = timed->call(timed->context);
+    *ns = hwa_now_ns() - start;
+    return status;
+}
+
+/* Ends with the fast average in *typical_ns. */
+static int warm_up(const hwa_timed *timed, const hwa_effort *effort, double *typical_ns, bool *converged)
+{
+    const uint64_t least = smaller(effort->min_time_ns, LEAST_WARM_NS);
+    const uint64_t most = smaller(effort->min_time_ns * PATIENCE, MOST_WARM_NS);
+    const uint64_t start = hwa_now_ns();
+    double fast = 0, slow = 0;
+    int steady = 0;
+    *converged = false;
+    for (int32_t calls = 1;; calls++) {
+        uint64_t ns = 0;
+        const int status = hwa_time_once(timed, &ns);
+        if (status != 0) {
+            return status;
+        }
+        fast = calls == 1 ? (double)ns : fast + fast_weight * ((double)ns - fast);
+        slow = calls == 1 ? (double)ns : slow + slow_weight * ((double)ns - slow);
+        const double gap = fast > slow ? fast - slow : slow - fast;
+        steady = gap <= agreement * slow ? steady + 1 : 0;
+        const uint64_t elapsed = hwa_now_ns() - start;
+        *typical_ns = fast;
+        if (calls >= MIN_WARM_CALLS && elapsed >= least && steady >= STEADY_CALLS) {
+            *converged = true;
+            return 0;
+        }
+        if (elapsed >= most) {
+            return 0;
+        }
+    }
+}
+
+/* One sample of `inner` calls. */
+static int time_sample(const hwa_timed *timed, int32_t inner, uint64_t *elapsed)
+{
+    if (timed->prepare != NULL) {
+        timed->prepare(timed->context);
+    }
+    const uint64_t start = hwa_now_ns();
+    for (int32_t i = 0; i < inner; i++) {
+        const int status = timed->call(timed->context);
+        if (status != 0) {
+            return status;
+        }
+    }
+    *elapsed = hwa_now_ns() - start;
+    return 0;
+}
+
+/* How many calls last min_sample_ns: tried out, since the typical time of a short call is mostly the clock's own. */
+static int choose_inner(const hwa_timed *timed, double typical_ns, uint64_t min_sample_ns, int32_t *inner)
+{
+    double wanted = (double)min_sample_ns / (typical_ns > 1 ? typical_ns : 1) + 1;
+    *inner = 1;
+    while (typical_ns < (double)min_sample_ns && *inner < most_inner) {
+        uint64_t elapsed = 0;
+        *inner = wanted < most_inner ? (int32_t)wanted : most_inner;
+        const int status = time_sample(timed, *inner, &elapsed);
+        if (status != 0 || elapsed >= min_sample_ns) {
+            return status;
+        }
+        wanted = *inner * (1.1 * (double)min_sample_ns / (double)(elapsed > 0 ? elapsed : 1)) + 1;
+    }
+    return 0;
+}
+
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_samples *samples)
+{
+    double typical_ns = 0;
+    samples->count = 0;
+    int status = warm_up(timed, effort, &typical_ns, &samples->converged);
+    if (status != 0) {
+        return status;
+    }
+    status = choose_inner(timed, typical_ns, effort->min_sample_ns, &samples->inner);
+    if (status != 0) {
+        return status;
+    }
+    const int64_t switches = hwa_involuntary_switches();
+    const uint64_t inner = (uint64_t)samples->inner;
+    uint64_t total = 0;
+    while (samples->count < effort->max_count && (samples->count < effort->min_count || total < effort->min_time_ns)) {
+        uint64_t elapsed = 0;
+        status = time_sample(timed, samples->inner, &elapsed);
+        if (status != 0) {
+            return status;
+        }
+        samples->tenths[samples->count++] = (elapsed * 10 + inner / 2) / inner;
+        total += elapsed;
+    }
+    samples->involuntary_switches = hwa_involuntary_switches() - switches;
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* When a call is warm, and how often to time it. */
+#ifndef HWA_SAMPLING_H
+#define HWA_SAMPLING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t min_time_ns; /* of all samples together; both minima must be met, max_count ends it in any case */
+    int32_t min_count, max_count;
+    uint64_t min_sample_ns; /* a sample repeats shorter calls until it lasts this long; 0: one call a sample */
+} hwa_effort;
+
+typedef struct {
+    int (*call)(void *context);     /* what is timed; nonzero is an error and ends everything */
+    void (*prepare)(void *context); /* run before each sample, not timed; may be NULL */
+    void *context;
+} hwa_timed;
+
+typedef struct {
+    uint64_t *tenths; /* of a nanosecond, per call; effort.max_count places */
+    int32_t count;
+    int32_t inner; /* calls a sample */
+    bool converged; /* the warm-up ended because the time had settled, not because patience was over */
+    int64_t involuntary_switches;
+} hwa_samples;
+
+/* Times one call. Nonzero: the call's error. */
+int hwa_time_once(const hwa_timed *timed, uint64_t *ns);
+
+/* Warms up, then fills samples->tenths. Nonzero: the call's error. */
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_samples *samples);
+
+#endif

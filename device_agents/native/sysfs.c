@@ -1,0 +1,75 @@
+#include "sysfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 128, STATUS_SIZE = 8192 };
+
+bool hwa_read_text(const char *path, char *out, size_t size)
+{
+    out[0] = '\0';
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    size_t used = 0;
+    while (used + 1 < size) {
+        const ssize_t got = read(fd, out + used, size - 1 - used);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            break;
+        }
+        used += (size_t)got;
+    }
+    close(fd);
+    while (used > 0 && strchr(" \t\r\n", out[used - 1]) != NULL) { /* strchr finds the NUL as well */
+        used--;
+    }
+    out[used] = '\0';
+    return used > 0;
+}
+
+bool hwa_read_int(const char *path, int64_t *out)
+{
+    char text[32];
+    char *end = NULL;
+    if (!hwa_read_text(path, text, sizeof text)) {
+        return false;
+    }
+    const long long value = strtoll(text, &end, 10);
+    if (*end != '\0') {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+int64_t hwa_read_kb_field(const char *path, const char *name)
+{
+    char text[STATUS_SIZE];
+    const size_t length = strlen(name);
+    if (!hwa_read_text(path, text, sizeof text)) {
+        return -1;
+    }
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, length) == 0 && line[length] == ':') {
+            return strtoll(line + length + 1, NULL, 10) * 1024;
+        }
+    }
+    return -1;
+}
+
+int64_t hwa_cpu_int(int32_t cpu, const char *leaf)
+{
+    char path[PATH_SIZE];
+    int64_t value = -1;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/%s", (int)cpu, leaf);
+    return hwa_read_int(path, &value) ? value : -1;
+}

@@ -1,0 +1,114 @@
+"""Where a device is: the three URL forms, checked before anything is stored or dialled.
+
+``local`` | ``ssh://USER@HOST[:PORT]`` | ``adb:SERIAL``. A part that could be read as an option or a path
+(leading ``-``, ``/``, blanks) is refused here, so that nothing behind this module has to think about it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from hwaware.errors import DeviceError
+
+FORMS = "local, ssh://USER@HOST[:PORT] or adb:SERIAL"
+DEFAULT_SSH_PORT = 22
+
+_SSH = re.compile(r"ssh://(?:(?P<user>[^@/]*)@)?(?P<host>\[[^]/]*\]|[^:/@\[\]]*)(?::(?P<port>[^/@]*))?/?")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_ZONE = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+@dataclass(frozen=True)
+class LocalAddress:
+    """This machine."""
+
+
+@dataclass(frozen=True)
+class SshAddress:
+    """A login on a machine that runs an SSH server; `host` is a name, an IPv4 or a bare IPv6 address."""
+
+    user: str
+    host: str
+    port: int = DEFAULT_SSH_PORT
+
+    @property
+    def host_key_name(self) -> str:
+        """The host as a known_hosts file writes it."""
+        return self.host if self.port == DEFAULT_SSH_PORT else f"[{self.host}]:{self.port}"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class AdbAddress:
+    """An Android device by its adb serial number."""
+
+    serial: str
+
+
+Address = LocalAddress | SshAddress | AdbAddress
+
+
+def parse_address(url: str) -> Address:
+    """The address in `url`; raises DeviceError naming the part that is wrong."""
+    if url == "local":
+        return LocalAddress()
+    if url.startswith("adb:"):
+        serial = url.removeprefix("adb:")
+        if not _SERIAL.fullmatch(serial):
+            raise _refusal(url, "the serial number is not one that `adb devices` prints")
+        return AdbAddress(serial)
+    if not url.startswith("ssh://"):
+        raise _refusal(url, "the form is unknown")
+    found = _SSH.fullmatch(url)
+    if found is None:
+        raise _refusal(url, "it has parts beyond user, host and port")
+    return SshAddress(_user(url, found["user"]), _host(url, found["host"]), _port(url, found["port"]))
+
+
+def _user(url: str, user: str | None) -> str:
+    if user is None:
+        raise _refusal(url, "the user is missing")
+    if ":" in user:
+        raise DeviceError(
+            "a device URL carries no password: give a key with --key FILE, or load one with ssh-add, "
+            "and write ssh://USER@HOST[:PORT]"
+        )
+    if not _USER.fullmatch(user):
+        raise _refusal(url, f"the user {user!r} is not a login name")
+    return user
+
+
+def _host(url: str, host: str) -> str:
+    if host.startswith("["):
+        address, _, zone = host[1:-1].partition("%")
+        try:
+            bare = str(ipaddress.IPv6Address(address))
+        except ValueError as error:
+            raise _refusal(url, f"{host} is not an IPv6 address") from error
+        if not zone:
+            return bare
+        if not _ZONE.fullmatch(zone):
+            raise _refusal(url, f"the IPv6 zone {zone!r} is not an interface name")
+        return f"{bare}%{zone}"
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
+        raise _refusal(url, f"the host {host!r} is not a host name or address")
+    return host.lower()
+
+
+def _port(url: str, port: str | None) -> int:
+    if port is None:
+        return DEFAULT_SSH_PORT
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise _refusal(url, f"the port {port!r} is not a number from 1 to 65535")
+    return int(port)
+
+
+def _refusal(url: str, reason: str) -> DeviceError:
+    return DeviceError(f"bad device URL {url!r}: {reason}; write {FORMS}")

@@ -1,0 +1,106 @@
+"""Operators that only move or rename elements."""
+
+from __future__ import annotations
+
+import torch
+
+from hwaware.graph.constants import call_aten
+from hwaware.graph.ir import Node
+from hwaware.graph.lower.builder import Builder, Value, channels_last, dense_view, memory_order
+from hwaware.graph.lower.copy import emit_parts
+from hwaware.graph.ops import RESHAPE
+
+
+def view(builder: Builder, node: Node) -> Value:
+    """Reshape, permute, slice, select, expand: PyTorch's own view of the meta tensor, a copy where there is none."""
+    arg = next(iter(node.args.values()))
+    value = builder.value(arg, node)
+    name = next(node.refs())
+    if builder.uses[name] != 1:
+        builder.pinned.add(value.buffer)
+    if node.op not in RESHAPE:
+        return Value(value.buffer, call_aten(node, {name: value.view}))
+    try:
+        return Value(value.buffer, value.view.view(node.spec.shape))
+    except RuntimeError:
+        plain = builder.materialise(value, _reshape_order(value.sizes, node.spec.shape), node)
+        return Value(plain.buffer, plain.view.view(node.spec.shape))
+
+
+def _reshape_order(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
+    """Memory order to copy into before a reshape: channels last where only channels are split or merged."""
+    spatial = after[2:]
+    if len(after) == 4 and len(before) > 4 and before[-2:] == spatial and before[0] == after[0]:
+        return (0, len(before) - 2, len(before) - 1, *range(1, len(before) - 2))
+    return tuple(range(len(before)))
+
+
+def cat(builder: Builder, node: Node) -> Value:
+    """Concatenate (or stack) in the memory order of the first operand."""
+    arg = node.args["tensors"]
+    assert isinstance(arg, tuple)
+    values = [builder.value(item, node) for item in arg]
+    dim = node.args["dim"]
+    assert isinstance(dim, int)
+    rank = len(node.spec.shape)
+    dim %= rank
+    if node.op == "stack.default":
+        values = [Value(value.buffer, value.view.unsqueeze(dim)) for value in values]
+    order = memory_order(values[0].view) or _default_order(rank)
+    target = dense_view(node.spec.shape, order, node.spec.dtype)
+    moves = []
+    start = 0
+    for value in values:
+        length = value.sizes[dim]
+        moves.append((value, target.narrow(dim, start, length)))
+        start += length
+    return emit_parts(builder, node, moves, node.spec.shape, order)
+
+
+def _default_order(rank: int) -> tuple[int, ...]:
+    return channels_last(rank) if rank in (3, 4) else tuple(range(rank))
+
+
+def shuffle(builder: Builder, node: Node) -> Value:
+    """Pixel shuffle and channel shuffle: a reshape, a permute and a reshape, as one copy."""
+    value = builder.value(next(iter(node.args.values())), node)
+    n, c, *space = value.sizes
+    view = value.view
+    order = memory_order(view) or channels_last(view.dim())
+    target = dense_view(node.spec.shape, order, node.spec.dtype)
+    if node.op == "channel_shuffle.default":
+        groups = node.args["groups"]
+        assert isinstance(groups, int)
+        source = view.unflatten(1, (groups, c // groups)).transpose(1, 2)
+        goal = target.unflatten(1, (c // groups, groups))
+    else:
+        factor = node.args["upscale_factor"]
+        assert isinstance(factor, int)
+        h, w = space
+        # in: (n, c', f, f, h, w) -> out (n, c', h, f, w, f)
+        source = view.unflatten(1, (c // factor**2, factor, factor)).permute(0, 1, 4, 2, 5, 3)
+        goal = target.unflatten(3, (w, factor)).unflatten(2, (h, factor))
+    return emit_parts(builder, node, [(Value(value.buffer, source), goal)], node.spec.shape, order)
+
+
+def pad(builder: Builder, node: Node) -> Value:
+    """Constant padding; negative amounts crop."""
+    if node.args.get("mode", "constant") != "constant":
+        raise builder.refuse(node, f"padding mode {node.args['mode']} is not supported, only constant")
+    amounts = node.args["pad"]
+    assert isinstance(amounts, tuple)
+    value = builder.value(node.args["self"], node)
+    source = value.view
+    order = memory_order(source) or _default_order(source.dim())
+    target = dense_view(node.spec.shape, order, node.spec.dtype)
+    goal = target
+    for index in range(0, len(amounts), 2):
+        dim = source.dim() - 1 - index // 2
+        low, high = int(amounts[index]), int(amounts[index + 1])  # type: ignore[arg-type]
+        first, last = max(0, -low), source.shape[dim] - max(0, -high)
+        source = source.narrow(dim, first, last - first)
+        goal = goal.narrow(dim, max(0, low), last - first)
+    fill = node.args.get("value") or 0.0
+    assert isinstance(fill, (int, float))
+    moves: list[tuple[Value, torch.Tensor]] = [(Value(value.buffer, source), goal)]
+    return emit_parts(builder, node, moves, node.spec.shape, order, fill=float(fill))

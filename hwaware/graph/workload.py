@@ -1,0 +1,98 @@
+"""What a kernel computes, as a frozen and canonical key.
+
+Two operations with equal workloads run the same object code and cost the same, whatever model they come from; the
+key is what cost tables are indexed by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hwaware.graph.ir import Spec
+
+Attr: TypeAlias = "int | float | str | bool | tuple[Attr, ...]"
+
+# Where a step's operand comes from, in the order of the output's memory.
+NONE, FULL, CHANNEL = "none", "full", "channel"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One elementwise step after the anchor: `name` with scalar `params` and at most one tensor operand.
+
+    `operand` is ``none``, ``full`` (laid out as the output) or ``channel`` (one value per innermost channel);
+    `map` workloads write the operand's strides instead. `constant` operands are packed with the weights.
+    """
+
+    name: str
+    params: tuple[float | str, ...] = ()
+    operand: str | tuple[int, ...] = NONE
+    constant: bool = False
+
+    def __str__(self) -> str:
+        text = self.name
+        if self.params:
+            text += "(" + ",".join(_text(value) for value in self.params) + ")"
+        if self.operand != NONE:
+            text += f"[{_text(self.operand)}{'c' if self.constant else ''}]"
+        return text
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A fused operation: `kind` (conv2d, dense, map, ...), tensors in memory order, attributes, epilogue.
+
+    `inputs` are the activations the kernel reads besides the operands of its steps, `output` what it writes; all
+    are channels-last where there are channels.
+    """
+
+    kind: str
+    inputs: tuple[Spec, ...]
+    output: Spec
+    attrs: tuple[tuple[str, Attr], ...] = ()
+    epilogue: tuple[Step, ...] = ()
+
+    def attr(self, name: str) -> Attr:
+        """The attribute `name`; KeyError if this kind of workload has none."""
+        return dict(self.attrs)[name]
+
+    def ints(self, name: str) -> tuple[int, ...]:
+        """The attribute `name` as a tuple of integers."""
+        value = self.attr(name)
+        assert isinstance(value, tuple)
+        return tuple(int(item) for item in value)  # type: ignore[arg-type]
+
+    @property
+    def key(self) -> str:
+        """Canonical text: ``kind|inputs->output|attrs|epilogue``."""
+        tensors = ",".join(_spec(spec) for spec in self.inputs) + "->" + _spec(self.output)
+        attrs = ";".join(f"{name}={_text(value)}" for name, value in self.attrs)
+        return "|".join((self.kind, tensors, attrs, "+".join(str(step) for step in self.epilogue)))
+
+    @property
+    def symbol(self) -> str:
+        """A C identifier for the kernel: the kind and a hash of the key."""
+        return f"{self.kind}_{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
+
+
+def canonical(attrs: Mapping[str, Attr]) -> tuple[tuple[str, Attr], ...]:
+    """Attributes sorted by name, as a workload keeps them."""
+    return tuple(sorted(attrs.items()))
+
+
+_SHORT = {"float32": "f32", "int64": "i64", "int32": "i32", "bool": "b8"}
+
+
+def _spec(spec: Spec) -> str:
+    return "x".join(map(str, spec.shape)) + ":" + _SHORT.get(spec.dtype, spec.dtype)
+
+
+def _text(value: Attr) -> str:
+    if isinstance(value, tuple):
+        return "(" + ",".join(_text(item) for item in value) + ")"
+    if isinstance(value, float):
+        return format(value, ".9g")
+    return str(value)

@@ -1,0 +1,108 @@
+"""The parts of a LatencyReport: latency, memory, ops, prediction; each reads itself from untrusted fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hwaware.reports.fields import Fields
+from hwaware.reports.statistics import Summary, quantiles, summarise
+
+_QUANTILES = ("min", "p10", "p50", "p90", "p99")
+_TOLERANCE = 1e-3  # relative; what another writer's rounding may shift a quantile
+
+
+@dataclass(frozen=True)
+class Latency(Summary):
+    """A run's latency in ms: its summary, the first (cold) call if timed, every sample in measured order."""
+
+    cold: float | None
+    samples: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of the weights, of the activation arena, and of the process's peak resident set if known."""
+
+    weights: int
+    arena: int
+    peak_rss: int | None
+
+
+@dataclass(frozen=True)
+class OpLatency:
+    """One op timed inside the graph: median in ms and its share (0 to 1) of the sum over all ops."""
+
+    name: str
+    key: str
+    p50_ms: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a cost table said before the run: latency and interval in ms, and the table it came from."""
+
+    latency_ms: float
+    interval_ms: tuple[float, float]
+    table: str
+
+
+def op_latencies(timed: Iterable[tuple[str, str, Sequence[float]]]) -> tuple[OpLatency, ...]:
+    """Ops of a report from (name, key, samples in ns) of the agent's per-op pass, in graph order."""
+    medians = [(name, key, summarise(samples).p50 / 1e6) for name, key, samples in timed]
+    total = sum(p50 for _, _, p50 in medians)
+    return tuple(OpLatency(name, key, round(p50, 7), round(p50 / total, 6)) for name, key, p50 in medians)
+
+
+def read_latency(fields: Fields) -> Latency:
+    """The latency section; refuses one whose samples tell otherwise than its summary."""
+    samples = fields.numbers("samples")
+    try:
+        truth = dict(zip(_QUANTILES, quantiles(samples), strict=True)) | {"n": len(samples)}
+    except ValueError as error:
+        raise fields.error("samples", f"cannot be used ({error})") from error
+    latency = Latency(
+        n=fields.integer("n", low=1),
+        **{name: fields.number(name, low=0) for name in (*_QUANTILES, "mad")},
+        ci95=fields.interval("ci95"),
+        cold=fields.number("cold", low=0) if fields.has("cold") else None,
+        samples=samples,
+    )
+    # Verdicts come from the samples, tables from the summary: a file in which they disagree was edited.
+    for name, computed in truth.items():
+        stated = getattr(latency, name)
+        if abs(stated - computed) > _TOLERANCE * computed:
+            raise fields.error(name, f"is {stated:g} but its samples give {computed:g}")
+    return latency
+
+
+def read_ops(top: Fields) -> tuple[OpLatency, ...]:
+    """The ops of the report; their names must be unique, for they are matched by name."""
+    ops = tuple(
+        OpLatency(
+            op.text("name"), op.text("key"), op.number("p50_ms", low=0), op.number("share", low=0, high=1)
+        )
+        for op in top.sections("ops")
+    )
+    names = [op.name for op in ops]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise top.error("ops", f"names {twice!r} twice")
+    return ops
+
+
+def read_predicted(fields: Fields) -> Predicted:
+    """The prediction section."""
+    return Predicted(fields.number("latency_ms", low=0), fields.interval("interval_ms"), fields.text("table"))
+
+
+def read_widths(fields: Fields) -> dict[str, int]:
+    """Channels by group name."""
+    return {name: fields.integer(name) for name in fields.values}
+
+
+def read_memory(fields: Fields) -> Memory:
+    """The memory section."""
+    peak_rss = fields.integer("peak_rss") if fields.has("peak_rss") else None
+    return Memory(fields.integer("weights"), fields.integer("arena"), peak_rss)

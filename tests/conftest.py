@@ -1,0 +1,29 @@
+"""Fixtures more than one folder of tests uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sshd import Sshd, start_sshd
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """One SSH server for the session; nobody may change or stop it."""
+    server = start_sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def devices_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without devices: inventory and both caches are below the returned folder."""
+    home = tmp_path / "devices home"  # with a blank: every path must survive one
+    home.mkdir()
+    monkeypatch.setenv("HWAWARE_DEVICES", str(home / "devices.toml"))
+    monkeypatch.setenv("HWAWARE_CACHE", str(home / "cache"))
+    monkeypatch.setenv("HWAWARE_REMOTE_CACHE", str(home / "remote cache"))
+    return home

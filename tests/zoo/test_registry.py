@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from hwaware.errors import ModelError
+from hwaware.zoo import NETS, build
+
+PARAMETERS = {
+    "lenet300": 266_610,
+    "lenet5": 431_080,
+    "resnet8": 78_042,
+    "resnet20": 272_474,
+    "mobilenet_v2": 3_504_872,
+    "resnet18": 11_689_512,
+}
+
+
+def test_every_net_has_its_published_number_of_parameters() -> None:
+    counted = {name: sum(p.numel() for p in build(name)[0].parameters()) for name in NETS}
+    assert counted == PARAMETERS
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_output_is_finite_and_of_a_sane_scale(name: str) -> None:
+    module, inputs = build(name)
+    assert not module.training
+    assert inputs[0].shape == (1, *NETS[name].data_shape)
+    with torch.no_grad():
+        output = module(*inputs)
+    assert output.shape == (1, NETS[name].classes)
+    # Denormals or infinities in an untrained net would make its timings and comparisons worthless.
+    assert 1e-2 < float(output.std()) < 1e3
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet8"])
+def test_the_same_name_is_the_same_net_and_the_random_state_is_untouched(name: str) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, first_inputs = build(name)
+    assert torch.equal(torch.rand(3), expected)
+    second, second_inputs = build(name)
+    assert torch.equal(first_inputs[0], second_inputs[0])
+    for key, values in first.state_dict().items():
+        assert torch.equal(values, second.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets_adapt_to_the_data(name: str) -> None:
+    size = max(NETS[name].min_size, 8)
+    module, inputs = build(name, (2, size, size + 3), 7)
+    assert module(inputs[0].repeat(3, 1, 1, 1)).shape == (3, 7)
+    module.train()
+    module(torch.randn(4, 2, size, size + 3)).sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+
+
+def test_lenet5_is_caffes() -> None:
+    shapes = {key: tuple(values.shape) for key, values in build("lenet5")[0].state_dict().items()}
+    assert shapes["conv1.weight"] == (20, 1, 5, 5)
+    assert shapes["conv2.weight"] == (50, 20, 5, 5)
+    assert shapes["fc1.weight"] == (500, 800)
+    assert shapes["fc2.weight"] == (10, 500)
+
+
+def test_resnets_project_where_the_shape_changes_and_only_there() -> None:
+    for name, projections in (("resnet8", 2), ("resnet20", 2), ("resnet18", 3)):
+        convolutions = [m for m in build(name)[0].modules() if isinstance(m, nn.Conv2d)]
+        assert sum(c.kernel_size == (1, 1) for c in convolutions) == projections
+
+
+def test_mobilenet_has_a_residual_in_ten_of_its_seventeen_blocks() -> None:
+    blocks = [m for m in build("mobilenet_v2")[0].modules() if hasattr(m, "residual")]
+    assert (len(blocks), sum(block.residual for block in blocks)) == (17, 10)
+
+
+def test_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(
+        ModelError, match=r"no model 'resnet9': it has lenet300, .*did you mean zoo:resnet8\?"
+    ):
+        build("resnet9")
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "message"),
+    [
+        ((1, 8, 8), 10, r"zoo:lenet5 needs images of at least 28×28, not 8×8"),
+        ((0, 28, 28), 10, r"cannot be built for data shape \(0, 28, 28\)"),
+        ((1, 28, 28), 0, r"0 classes"),
+    ],
+)
+def test_impossible_shapes(shape: tuple[int, int, int], classes: int, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build("lenet5", shape, classes)
