@@ -1,0 +1,1 @@
+"""Code generation: targets, schedules, memory plan, bundles and artifacts."""

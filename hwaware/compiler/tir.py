@@ -64,8 +64,11 @@ def buffer(name: str, size: int, dtype: str = "float32") -> Buffer:
 
 
 def local(name: str, size: int, dtype: str = "float32") -> Buffer:
-    """A flat buffer on the stack, which LLVM turns into registers where its indices are constant."""
-    return tirx.decl_buffer((size,), dtype, name, scope="local")
+    """A flat buffer on the stack, which LLVM turns into registers where its indices are constant.
+
+    TVM keeps it there only below 1 KiB and in the scope "global"; other scopes and sizes call for a workspace.
+    """
+    return tirx.decl_buffer((size,), dtype, name)
 
 
 def seq(statements: Sequence[Stmt]) -> Stmt:
@@ -99,10 +102,13 @@ class Block:
 
     def keep(self, value: Expr, lanes: int) -> Expr:
         """The name of `value`, computed once."""
-        dtype = _dtype(value).split("x")[0]
-        place = local("t", lanes, dtype)
+        return load(self.spill(value, lanes), integer(0), lanes)
+
+    def spill(self, value: Expr, lanes: int) -> Buffer:
+        """A stack buffer that holds `value`, to be read in parts."""
+        place = local("t", lanes, _dtype(value).split("x")[0])
         self.statements += [AllocBuffer(place), store(place, integer(0), value, lanes)]
-        return load(place, integer(0), lanes)
+        return place
 
 
 def _dtype(value: Expr) -> str:

@@ -23,7 +23,6 @@ def capture(module: nn.Module, example_inputs: Sequence[torch.Tensor]) -> Graph:
     Raises `ModelError` when the module cannot be exported with fixed shapes or holds NaN weights, and
     `UnsupportedOpError`, with the operator and the module path it came from, for an operator without a lowering.
     """
-    from hwaware.graph.model import GraphModel
 
     if isinstance(module, GraphModel):
         return module.graph_for(example_inputs)

@@ -38,8 +38,8 @@ class ChannelGroup:
     """`size` classes of coupled channels, named after the first layer that produces them.
 
     `pinned` is the reason why none may go, None where they may. `members` are all tensors to slice.
-    `producers` and `consumers` are the nodes whose weights have the channels as output or input; `carriers` the
-    nodes with one number or filter a channel (batch norm, depthwise convolution, PReLU).
+    `producers` and `consumers` are the nodes whose weights have the channels as output or input; `carriers`
+    the nodes with one number or filter a channel (batch norm, depthwise convolution, PReLU).
     """
 
     name: str

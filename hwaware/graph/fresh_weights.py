@@ -21,13 +21,14 @@ def fill_fresh(
 ) -> None:
     """Overwrite in `tensors` what belongs to `fresh` positions along the axes of the traced graph.
 
-    Weights that produce a new channel are drawn as He et al. 2015 (arXiv:1502.01852) do; weights with which an old
-    channel would read a new one are zero, so that nothing changes until they are trained. Norms start as the
-    identity, biases at zero; other per-channel tensors (PReLU, positions) keep the values they were modelled on.
+    Weights that produce a new channel are drawn as He et al. 2015 (arXiv:1502.01852) do; weights with which
+    an old channel would read a new one are zero, so that nothing changes until they are trained. Norms start
+    as the identity, biases at zero; other per-channel tensors (PReLU, positions) keep the values they were
+    modelled on.
     """
     generator = torch.Generator().manual_seed(seed)
-    written = {name: dim for name, dim in tracer.outputs.values()}
-    read = {name: dim for name, dim in tracer.inputs.values()}
+    written = dict(tracer.outputs.values())
+    read = dict(tracer.inputs.values())
     for node in tracer.graph.nodes:
         for key, arg in node.args.items():
             if not isinstance(arg, Ref) or arg.name not in tensors:

@@ -27,8 +27,9 @@ Keep = Mapping[str, Sequence[int]]
 def slice_graph(graph: Graph, keep: Keep) -> Graph:
     """`graph` physically smaller: only the kept channels remain, in their order.
 
-    Computes in evaluation mode exactly what ``masked(graph, keep)`` computes. Raises `ModelError` for an unknown
-    or pinned group, for classes outside the group, and when nothing of the input would reach the output.
+    Computes in evaluation mode exactly what ``masked(graph, keep)`` computes. Raises `ModelError` for an
+    unknown or pinned group, for classes outside the group, and when nothing of the input would reach the
+    output.
     """
     traced = trace(graph)
     resizer = Resizer(traced, _copies(traced, keep))

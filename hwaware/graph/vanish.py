@@ -1,8 +1,8 @@
 """What is left of a graph where values lost all their channels.
 
 A value without channels is gone: a concatenation skips it. A layer that reads only such a value gives its
-bias, and everything computed from that alone is a constant, evaluated here; an addition of nothing but zeros goes
-too. Exactly what the unpruned network computes with the same channels masked.
+bias, and everything computed from that alone is a constant, evaluated here; an addition of nothing but zeros
+goes too. Exactly what the unpruned network computes with the same channels masked.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Give channel groups other widths: channels that stay keep their weights, new ones start fresh.
 
 A new channel is modelled on one that is there and put behind it, wherever that one appears. To know where a
-weight of the old graph went, every channel of the wider graph carries a label (old identity, number of the copy)
-through the same tracing rules that found the groups.
+weight of the old graph went, every channel of the wider graph carries a label (old identity, number of the
+copy) through the same tracing rules that found the groups.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from hwaware.errors import ModelError
 from hwaware.graph.channels import Trace, run_identities, tensor_axes, trace
+from hwaware.graph.execute import infer
 from hwaware.graph.fresh_weights import fill_fresh
 from hwaware.graph.identities import Identities, Ids
 from hwaware.graph.ir import Graph
@@ -26,7 +28,7 @@ from hwaware.graph.tracer import Axis, Tracer
 
 @dataclass(frozen=True)
 class Origin:
-    """For every new position along a tensor's dimension the old one it is (or is modelled on), and if it is new."""
+    """For every new position along a tensor's dimension the old one it is or is modelled on; is it new?"""
 
     index: Ids
     fresh: np.ndarray
@@ -39,18 +41,19 @@ def widen_graph(
     seed: int,
     keep: Mapping[str, Sequence[int]] | None = None,
 ) -> Graph:
-    """`graph` with the groups named in `widths` having that many classes (coupled channels), others as they are.
+    """`graph` with the groups named in `widths` having that many classes, the others as they are.
 
     `keep` lists the classes that survive in a group, the most important first; by default all, in order. New
-    channels get random weights from `seed` and nothing reads them yet, so that a graph that only grows computes
-    the same. Raises `ModelError` for unknown or pinned groups, negative widths, and for a group of one
-    class that should grow (its dimension cannot be told from others of size 1: widen the graph it was cut from).
+    channels get random weights from `seed` and nothing reads them yet, so that a graph that only grows
+    computes the same. Raises `ModelError` for unknown or pinned groups, negative widths, and for a group of
+    one class that should grow (its dimension cannot be told from others of size 1: widen the graph it was cut
+    from).
     """
     traced = trace(graph)
     copies = _copies(traced, widths, keep or {})
     labels, wider = _grow(traced, np.maximum(copies, 1), seed)
     if (copies > 0).all():
-        return wider
+        return infer(wider, wider.inputs)
     dropped = copies[traced.classes] == 0  # by old identity
     return slice_graph(wider, _survivors(trace(wider), labels, dropped))
 
@@ -122,12 +125,12 @@ def _grow(traced: Trace, copies: Ids, seed: int) -> tuple[dict[Axis, Ids], Graph
 
 
 def _labelled(ids: Ids, classes: Ids, copies: Ids) -> Ids:
-    """`ids` with copies put behind each run of one class; copy k of identity i is i + k·(number of identities)."""
+    """`ids` with copies put behind each run of one class; copy k of i is i + k·(number of identities)."""
     roots = classes[ids]
     starts = [0, *(np.flatnonzero(roots[1:] != roots[:-1]) + 1).tolist(), len(ids)]
     parts = [
         ids[start:end] + copy * len(classes)
-        for start, end in zip(starts, starts[1:], strict=False)
+        for start, end in pairwise(starts)
         for copy in range(int(copies[roots[start]]))
     ]
     return np.concatenate(parts) if parts else ids[:0]
@@ -162,7 +165,7 @@ def _gathered(graph: Graph, origins: Mapping[Axis, Origin]) -> dict[str, torch.T
 
 
 def _survivors(traced: Trace, labels: Mapping[Axis, Ids], dropped: np.ndarray) -> dict[str, list[int]]:
-    """Classes of the wider graph that are not copies or originals of dropped identities, group by group."""
+    """What stays of the groups of the wider graph that hold copies of dropped identities."""
     keep = {}
     for group in traced.groups:
         alive = [False] * group.size

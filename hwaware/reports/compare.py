@@ -14,7 +14,7 @@ from typing import Any
 
 from hwaware.errors import ArtifactError
 from hwaware.reports.latency_report import LatencyReport
-from hwaware.reports.statistics import Verdict, mann_whitney, median_ratio, verdict
+from hwaware.statistics import Verdict, mann_whitney, median_ratio, verdict
 
 
 @dataclass(frozen=True)

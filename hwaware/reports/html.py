@@ -16,9 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from hwaware.errors import ArtifactError
+from hwaware.files import write_text_atomic
 from hwaware.reports import figures, wording
 from hwaware.reports.compare import Comparison, Pair, compare
-from hwaware.reports.files import write_text_atomic
 from hwaware.reports.latency_report import LatencyReport
 from hwaware.reports.svg import SERIES
 
@@ -54,7 +54,7 @@ def write_page(
 
     Without a `comparison` several reports are compared here. Raises ArtifactError.
     """
-    return write_text_atomic(path, render(reports, comparison, title=title))
+    return write_text_atomic(path, render(reports, comparison, title=title), ArtifactError)
 
 
 def render(

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hwaware.errors import ArtifactError
-from hwaware.reports.fields import Fields
-from hwaware.reports.files import read_json, write_text_atomic
+from hwaware.fields import Fields
+from hwaware.files import Document, read_json, write_text_atomic
 from hwaware.reports.parts import (
     Latency,
     Memory,
@@ -29,9 +29,12 @@ from hwaware.reports.parts import (
     read_predicted,
     read_widths,
 )
-from hwaware.reports.statistics import summarise
+from hwaware.statistics import summarise
 
 SCHEMA_VERSION = 1
+REPORT = Document(
+    "latency report", "`hwaware run ARTIFACT --device NAME --report FILE` makes one", ArtifactError
+)
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,15 @@ class LatencyReport:
     @classmethod
     def load(cls, path: Path) -> LatencyReport:
         """Read and check an untrusted file. ArtifactError names the file, the field and what to do."""
-        return cls.from_document(read_json(path), source=str(path))
+        return cls.from_document(read_json(path, REPORT), source=str(path))
 
     def save(self, path: Path) -> Path:
         """Write the report, whole or not at all; refuses what `load` would refuse. Raises ArtifactError."""
         document = self.to_document()
         self.from_document(document, source=f"the report for {path}")
-        return write_text_atomic(path, json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
+        return write_text_atomic(
+            path, json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n", ArtifactError
+        )
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document, ready for json.dumps."""
@@ -123,7 +128,7 @@ class LatencyReport:
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, source: str) -> LatencyReport:
         """The report in a decoded JSON document. Raises ArtifactError."""
-        top = Fields(source, "", document)
+        top = Fields(source, "", document, REPORT)
         version = top.raw("schema_version")
         if version != SCHEMA_VERSION:
             raise ArtifactError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hwaware.reports.fields import Fields
-from hwaware.reports.statistics import Summary, quantiles, summarise
+from hwaware.fields import Fields
+from hwaware.statistics import Summary, quantiles, summarise
 
 _QUANTILES = ("min", "p10", "p50", "p90", "p99")
 _TOLERANCE = 1e-3  # relative; what another writer's rounding may shift a quantile

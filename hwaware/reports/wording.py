@@ -7,7 +7,7 @@ from typing import Any
 
 from hwaware.reports.compare import Comparison, Pair
 from hwaware.reports.latency_report import LatencyReport
-from hwaware.reports.statistics import Verdict
+from hwaware.statistics import Verdict
 
 
 def milliseconds(value: float) -> str:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from hwaware.graph.capture import capture_batched
+from hwaware.graph.channels import ChannelGroup, channel_groups
+from hwaware.graph.ir import Graph
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
     """Batch norm with statistics and scales that are not the identity."""
     layer = nn.BatchNorm2d(channels)
     generator = torch.Generator().manual_seed(channels)
-    for tensor, low in ((layer.weight, 0.5), (layer.bias, -0.5), (layer.running_mean, -0.5), (layer.running_var, 0.5)):
+    for tensor, low in (
+        (layer.weight, 0.5),
+        (layer.bias, -0.5),
+        (layer.running_mean, -0.5),
+        (layer.running_var, 0.5),
+    ):
         assert tensor is not None
         tensor.data.copy_(torch.rand(channels, generator=generator) + low)
     return layer
@@ -27,8 +37,16 @@ def conv(inside: int, outside: int, size: int = 3, **options: int) -> nn.Sequent
 
 class Chain(nn.Sequential):
     def __init__(self) -> None:
-        super().__init__(conv(3, 8), nn.MaxPool2d(2), nn.Conv2d(8, 6, 3, padding=1), nn.Sigmoid(), conv(6, 5, 1),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 4))
+        super().__init__(
+            conv(3, 8),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 6, 3, padding=1),
+            nn.Sigmoid(),
+            conv(6, 5, 1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(5, 4),
+        )
 
 
 class Block(nn.Module):
@@ -70,7 +88,9 @@ class Inverted(nn.Module):
         super().__init__()
         wide = 9 * multiplier
         self.stem, self.expand = conv(3, 5), conv(5, 9, 1)
-        self.depthwise = nn.Sequential(nn.Conv2d(9, wide, 3, padding=1, groups=9, bias=True), norm(wide), nn.ReLU6())
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(9, wide, 3, padding=1, groups=9, bias=True), norm(wide), nn.ReLU6()
+        )
         self.project = nn.Sequential(nn.Conv2d(wide, 5, 1, bias=False), norm(5))
         self.head = nn.Linear(5, 4)
 
@@ -84,8 +104,9 @@ class Dense(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = conv(3, 6)
-        self.layers = nn.ModuleList(nn.Sequential(norm(6 + 4 * i), nn.ReLU(), nn.Conv2d(6 + 4 * i, 4, 3, padding=1))
-                                    for i in range(3))
+        self.layers = nn.ModuleList(
+            nn.Sequential(norm(6 + 4 * i), nn.ReLU(), nn.Conv2d(6 + 4 * i, 4, 3, padding=1)) for i in range(3)
+        )
         self.transition = conv(18, 7, 1)
         self.head = nn.Linear(7, 4)
 
@@ -112,8 +133,12 @@ class ShuffleUnit(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.branch = nn.Sequential(conv(half, half, 1), nn.Conv2d(half, half, 3, padding=1, groups=half),
-                                    norm(half), conv(half, half, 1))
+        self.branch = nn.Sequential(
+            conv(half, half, 1),
+            nn.Conv2d(half, half, 3, padding=1, groups=half),
+            norm(half),
+            conv(half, half, 1),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a, b = x.chunk(2, 1)
@@ -166,16 +191,30 @@ class UNet(nn.Module):
 
 class Flat(nn.Sequential):
     def __init__(self) -> None:
-        super().__init__(conv(3, 6), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.2), nn.Linear(96, 11), nn.Tanh(),
-                         nn.Linear(11, 4))
+        super().__init__(
+            conv(3, 6),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(96, 11),
+            nn.Tanh(),
+            nn.Linear(11, 4),
+        )
 
 
 class Unflat(nn.Sequential):
     """A decoder: dense, then channels × height × width."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Flatten(), nn.Linear(192, 96), nn.Unflatten(1, (6, 4, 4)), norm(6),
-                         nn.ConvTranspose2d(6, 5, 2, stride=2), nn.ReLU(), nn.Conv2d(5, 3, 1))
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(192, 96),
+            nn.Unflatten(1, (6, 4, 4)),
+            norm(6),
+            nn.ConvTranspose2d(6, 5, 2, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(5, 3, 1),
+        )
 
 
 class Excited(nn.Module):
@@ -202,14 +241,24 @@ class SpatialGate(nn.Module):
 
 class OneDimensional(nn.Sequential):
     def __init__(self) -> None:
-        super().__init__(nn.Flatten(2), nn.Conv1d(3, 6, 5, padding=2), nn.BatchNorm1d(6), nn.PReLU(6),
-                         nn.MaxPool1d(4), nn.Conv1d(6, 5, 3), nn.PReLU(), nn.Flatten(), nn.Linear(70, 4))
+        super().__init__(
+            nn.Flatten(2),
+            nn.Conv1d(3, 6, 5, padding=2),
+            nn.BatchNorm1d(6),
+            nn.PReLU(6),
+            nn.MaxPool1d(4),
+            nn.Conv1d(6, 5, 3),
+            nn.PReLU(),
+            nn.Flatten(),
+            nn.Linear(70, 4),
+        )
 
 
 class Perceptron(nn.Sequential):
     def __init__(self) -> None:
-        super().__init__(nn.Flatten(), nn.Linear(192, 20), nn.Hardswish(), nn.Linear(20, 12), nn.GELU(),
-                         nn.Linear(12, 4))
+        super().__init__(
+            nn.Flatten(), nn.Linear(192, 20), nn.Hardswish(), nn.Linear(20, 12), nn.GELU(), nn.Linear(12, 4)
+        )
 
 
 class PixelShuffled(nn.Sequential):
@@ -276,3 +325,10 @@ def build(name: str) -> nn.Module:
     """The net with fixed random weights, in evaluation mode."""
     torch.manual_seed(7)
     return NETS[name]().eval()
+
+
+@cache
+def captured(name: str) -> tuple[Graph, tuple[ChannelGroup, ...]]:
+    """The net's graph for any batch size and its channel groups; shared by the tests: do not change it."""
+    graph = capture_batched(build(name), (torch.zeros(2, *SHAPE),))
+    return graph, channel_groups(graph)

@@ -11,9 +11,9 @@ import pytest
 from hwaware.errors import ArtifactError
 from hwaware.reports.compare import compare, report_labels
 from hwaware.reports.parts import OpLatency
-from hwaware.reports.statistics import Verdict
 from hwaware.reports.text import comparison_text
 from hwaware.reports.wording import headline, memory_size, milliseconds, pair_sentence, significant
+from hwaware.statistics import Verdict
 from tests.reports.fixtures import CONDITIONS, DEVICE, TOOLCHAIN, before_and_after, report
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from hwaware import files
 from hwaware.errors import ArtifactError
-from hwaware.reports import files
 from hwaware.reports.latency_report import LatencyReport
 from hwaware.reports.parts import Memory, op_latencies
 from tests.reports.fixtures import DEVICE, report

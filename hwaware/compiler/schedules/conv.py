@@ -18,6 +18,7 @@ from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, choose_tile
 from hwaware.compiler.schedules.window import Axis, Run, over_taps, runs
 from hwaware.compiler.tir import (
+    Block,
     Buffer,
     Expr,
     Stmt,
@@ -212,27 +213,24 @@ class Site:
 
 def _tile(site: Site, span: Run, column: Expr) -> Stmt:
     """One register tile: zero, reduce over taps and input channels, epilogue, store."""
-    widths = site.block.widths
-    offsets = np.cumsum([0, *widths]).tolist()
-    accumulators = local("acc", span.width * site.block.padded)
-
-    def at(position: int, vector: int) -> int:
-        return position * site.block.padded + offsets[vector]
-
+    block = site.block
+    # A buffer a vector: LLVM keeps each in a register only if all accesses to it are of one width.
+    accumulators = [[local(f"acc{p}_{v}", width) for v, width in enumerate(block.widths)] for p in range(span.width)]
+    flat = [buffer for row in accumulators for buffer in row]
     zero = [
-        store(accumulators, integer(at(p, v)), const(0.0, width), width)
-        for p in range(span.width)
-        for v, width in enumerate(widths)
+        store(accumulator, integer(0), const(0.0, width), width)
+        for row in accumulators
+        for accumulator, width in zip(row, block.widths, strict=True)
     ]
     reduce = over_taps(
         site.plan.shape.rows,
         site.row,
         lambda r: seq([_tap(site, span, column, r, s, accumulators) for s in range(site.plan.shape.columns.taps)]),
     )
-    return with_local([accumulators], seq([*zero, reduce, *_write(site, span, column, accumulators)]))
+    return with_local(flat, seq([*zero, reduce, *_write(site, span, column, accumulators)]))
 
 
-def _tap(site: Site, span: Run, column: Expr, r: Expr, s: int, accumulators: Buffer) -> Stmt | None:
+def _tap(site: Site, span: Run, column: Expr, r: Expr, s: int, accumulators: list[list[Buffer]]) -> Stmt | None:
     """The multiply-adds of one kernel position, over the input channels."""
     plan, block = site.plan, site.block
     shape = plan.shape
@@ -251,34 +249,31 @@ def _tap(site: Site, span: Run, column: Expr, r: Expr, s: int, accumulators: Buf
     first = column * axis.stride + (s * axis.dilation - axis.pad)
     total = shape.groups * shape.cg
     pixel = ((site.image * shape.rows.size + line) * axis.size + first) * total + site.group * shape.cg
-    offsets = np.cumsum([0, *block.widths]).tolist()
 
     def step(c: Expr) -> Stmt:
         statements = []
         vectors = []
-        for v, width in enumerate(block.widths):
-            source = load(plan.weight, weight_base + c * block.padded + offsets[v], width)
-            name, bound = bind(f"w{v}", source)
+        for start, width in zip(block.starts, block.widths, strict=True):
+            source = load(plan.weight, weight_base + c * block.padded + start, width)
+            name, bound = bind(f"w{start}", source)
             vectors.append(name)
             statements.append(bound)
         for p in valid:
             value = load(plan.builder.inputs[0], pixel + (p * axis.stride * total) + c)
             scalar, bound = bind(f"x{p}", value)
             statements.append(bound)
-            for v, width in enumerate(block.widths):
-                index = integer(p * block.padded + offsets[v])
-                total_v = load(accumulators, index, width) + splat(scalar, width) * vectors[v]
-                statements.append(store(accumulators, index, total_v, width))
+            for accumulator, width, vector in zip(accumulators[p], block.widths, vectors, strict=True):
+                updated = load(accumulator, integer(0), width) + splat(scalar, width) * vector
+                statements.append(store(accumulator, integer(0), updated, width))
         return seq(statements)
 
     return loop("c", shape.cg, step)
 
 
-def _write(site: Site, span: Run, column: Expr, accumulators: Buffer) -> list[Stmt]:
+def _write(site: Site, span: Run, column: Expr, accumulators: list[list[Buffer]]) -> list[Stmt]:
     """Epilogue and stores, in pieces that cover exactly the real channels."""
     plan, block = site.plan, site.block
     shape = plan.shape
-    builder = plan.builder
     channels = shape.groups * shape.kg
     channel0 = site.group * shape.kg + site.index * block.valid + block.start
     row = site.row * shape.out_stride[0] + shape.out_start[0]
@@ -286,10 +281,26 @@ def _write(site: Site, span: Run, column: Expr, accumulators: Buffer) -> list[St
     for p in range(span.width):
         position = (column + p) * shape.out_stride[1] + shape.out_start[1]
         pixel = (site.image * shape.out_size[0] + row) * shape.out_size[1] + position
-        for offset, width in pieces(block.valid, builder.target.lanes):
-            value = load(accumulators, integer(p * block.padded + offset), width)
-            channel = channel0 + offset
-            full = pixel * channels + channel
-            statements.append(builder.write(value, width, full, channel))
+        for start, width, total in zip(block.starts, block.widths, accumulators[p], strict=True):
+            statements += _write_vector(site, total, start, width, pixel * channels, channel0)
     return statements
 
+
+def _write_vector(
+    site: Site, total: Buffer, start: int, width: int, pixel: Expr, channel0: Expr
+) -> list[Stmt]:
+    """One vector of sums; a padded one goes through memory once and is stored in narrower pieces."""
+    builder = site.plan.builder
+    valid = min(width, site.block.valid - start)
+    statements = []
+    value = load(total, integer(0), width)
+    if valid < width:
+        block = Block()
+        whole = block.spill(value, width)
+        statements += block.statements
+    for offset, piece in pieces(valid, width):
+        if valid < width:
+            value = load(whole, integer(offset), piece)
+        channel = channel0 + (start + offset)
+        statements.append(builder.write(value, piece, pixel + channel, channel))
+    return statements

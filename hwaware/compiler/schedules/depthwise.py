@@ -9,7 +9,20 @@ from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.conv import conv_shape
 from hwaware.compiler.schedules.tile import channel_blocks, choose_depthwise
 from hwaware.compiler.schedules.window import Run, over_taps, runs
-from hwaware.compiler.tir import Expr, Stmt, bind, const, integer, load, local, loop, pieces, seq, store, with_local
+from hwaware.compiler.tir import (
+    Expr,
+    Stmt,
+    bind,
+    const,
+    integer,
+    load,
+    local,
+    loop,
+    pieces,
+    seq,
+    store,
+    with_local,
+)
 
 
 def depthwise(builder: KernelBuilder) -> Kernel:
@@ -33,10 +46,10 @@ def depthwise(builder: KernelBuilder) -> Kernel:
 
     def tile_body(image: Expr, row: Expr, channel0: Expr, valid: int, span: Run, column: Expr) -> Stmt:
         widths = pieces(valid, lanes)
-        accumulators = local("acc", span.width * valid)
+        accumulators = [local(f"acc{p}", valid) for p in range(span.width)]
         zero = [
-            store(accumulators, integer(p * valid + offset), const(0.0, width), width)
-            for p in range(span.width)
+            store(accumulator, integer(offset), const(0.0, width), width)
+            for accumulator in accumulators
             for offset, width in widths
         ]
         axis = shape.columns
@@ -55,10 +68,10 @@ def depthwise(builder: KernelBuilder) -> Kernel:
                     vector, bound = bind(f"w{s}_{offset}", load(weight, at_weight, width))
                     statements.append(bound)
                     for p in inside:
-                        index = integer(p * valid + offset)
+                        index = integer(offset)
                         value = load(builder.inputs[0], pixel + (p * axis.stride * channels + offset), width)
-                        total = load(accumulators, index, width) + value * vector
-                        statements.append(store(accumulators, index, total, width))
+                        total = load(accumulators[p], index, width) + value * vector
+                        statements.append(store(accumulators[p], index, total, width))
             return seq(statements)
 
         reduce = over_taps(shape.rows, row, taps_of)
@@ -68,9 +81,9 @@ def depthwise(builder: KernelBuilder) -> Kernel:
             for offset, width in widths:
                 channel = channel0 + offset
                 full = pixel * channels + channel
-                value = load(accumulators, integer(p * valid + offset), width)
+                value = load(accumulators[p], integer(offset), width)
                 writes.append(builder.write(value, width, full, channel))
-        return with_local([accumulators], seq([*zero, reduce, *writes]))
+        return with_local(accumulators, seq([*zero, reduce, *writes]))
 
     def row_body(flat_row: Expr) -> Stmt:
         image = tirx.floordiv(flat_row, integer(shape.rows.out))

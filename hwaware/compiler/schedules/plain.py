@@ -18,6 +18,7 @@ from hwaware.compiler.tir import (
     const,
     integer,
     load,
+    local,
     loop,
     over_vectors,
     seq,
@@ -186,7 +187,7 @@ def reduce(builder: KernelBuilder) -> Kernel:
 
     def columns(place: Expr, at: Expr, width: int) -> Stmt:
         base = place * (middle * inner) + at
-        total = tirx.decl_buffer((width,), "float32", "total", scope="local")
+        total = local("total", width)
         first = store(total, integer(0), const(start, width), width)
 
         def step(i: Expr) -> Stmt:
@@ -231,7 +232,7 @@ def row_reduction(
     assert callable(element)
     lanes = builder.target.lanes
     start = -3.0e38 if mode == "max" else 0.0
-    total = tirx.decl_buffer((lanes,), "float32", name, scope="local")
+    total = local(name, lanes)
     statements: list[Stmt] = [tirx.AllocBuffer(total), store(total, integer(0), const(start, lanes), lanes)]
 
     def join(at: Expr, size: int) -> Stmt:

@@ -6,7 +6,22 @@ from tvm import tirx
 
 from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.window import Axis
-from hwaware.compiler.tir import Expr, Stmt, bind, cast, const, integer, load, local, loop, over_vectors, seq, splat, store, with_local  # fmt: skip
+from hwaware.compiler.tir import (  # fmt: skip
+    Expr,
+    Stmt,
+    bind,
+    cast,
+    const,
+    integer,
+    load,
+    local,
+    loop,
+    over_vectors,
+    seq,
+    splat,
+    store,
+    with_local,
+)
 
 
 def pool2d(builder: KernelBuilder) -> Kernel:

@@ -7,7 +7,23 @@ from tvm import tirx
 from hwaware.compiler import mathlib
 from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.plain import row_reduction
-from hwaware.compiler.tir import Block, Expr, Stmt, bind, const, integer, load, local, loop, over_vectors, pieces, seq, splat, store, with_local  # fmt: skip
+from hwaware.compiler.tir import (  # fmt: skip
+    Block,
+    Expr,
+    Stmt,
+    bind,
+    const,
+    integer,
+    load,
+    local,
+    loop,
+    over_vectors,
+    pieces,
+    seq,
+    splat,
+    store,
+    with_local,
+)
 
 
 def softmax(builder: KernelBuilder) -> Kernel:

@@ -89,6 +89,11 @@ class ChannelBlock:
         """Channels with padding."""
         return sum(self.widths)
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """First channel of each vector within the block."""
+        return tuple(sum(self.widths[:index]) for index in range(len(self.widths)))
+
 
 def channel_blocks(channels: int, vectors: int, lanes: int) -> tuple[ChannelBlock, ...]:
     """Full blocks of `vectors` vectors, then one of what is left."""

@@ -7,25 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwaware.errors import ArtifactError
+from hwaware.errors import HwawareError
+from hwaware.files import Document
 
 _REQUIRED = object()
 
 
 @dataclass(frozen=True)
 class Fields:
-    """One JSON object: where it came from, its path inside (`latency_ms`), and its values."""
+    """One JSON object: where it came from, its path inside (`latency_ms`), its values, and what it is part of."""
 
     source: str
     path: str
     values: Mapping[str, Any]
+    document: Document
 
-    def error(self, name: str, problem: str) -> ArtifactError:
+    def error(self, name: str, problem: str) -> HwawareError:
         """The refusal of field `name`."""
         where = f"{self.path}.{name}" if self.path else name
-        return ArtifactError(
-            f"{self.source} is not a usable report: {where} {problem}; "
-            "write it anew with `hwaware run ARTIFACT --device NAME --report FILE`"
+        return self.document.error(
+            f"{self.source} is not a usable {self.document.name}: {where} {problem}; {self.document.remedy}"
         )
 
     def has(self, name: str) -> bool:
@@ -92,7 +93,7 @@ class Fields:
     def _section(self, name: str, value: Any) -> Fields:
         if not isinstance(value, dict):
             raise self.error(name, "must be an object")
-        return Fields(self.source, f"{self.path}.{name}" if self.path else name, value)
+        return Fields(self.source, f"{self.path}.{name}" if self.path else name, value, self.document)
 
     def _number(self, name: str, value: Any, low: float, high: float) -> float:
         # The bounds also refuse NaN (it is in no interval) and integers too large for a float.

@@ -7,18 +7,28 @@ import math
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hwaware.errors import ArtifactError
+from hwaware.errors import HwawareError
 
 # Control characters drive terminals, lone surrogates cannot be written as UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 MAX_BYTES = 32 * 1024 * 1024  # a report of the agent's most samples (20 000 and their ops) is below 1 MiB
 
 
-def write_text_atomic(path: Path, text: str) -> Path:
-    """Write `text` as UTF-8 through a temporary file beside `path` and a rename. Raises ArtifactError."""
+@dataclass(frozen=True)
+class Document:
+    """A kind of file: its name in messages, the command that makes a good one, the error it is refused with."""
+
+    name: str
+    remedy: str
+    error: type[HwawareError]
+
+
+def write_text_atomic(path: Path, text: str, error: type[HwawareError]) -> Path:
+    """Write `text` as UTF-8 through a temporary file beside `path` and a rename. Raises `error`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,36 +40,38 @@ def write_text_atomic(path: Path, text: str) -> Path:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write {path}: {error.strerror}; choose another place or free space"
-        ) from error
+    except OSError as failure:
+        raise error(
+            f"cannot write {path}: {failure.strerror}; choose another place or free space"
+        ) from failure
     return path
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`: finite numbers, printable strings, bounded size. Raises ArtifactError."""
+def read_json(path: Path, document: Document) -> dict[str, Any]:
+    """The JSON object in `path`: finite numbers, printable strings, bounded size. Raises `document.error`."""
+    raw = read_bytes(path, document)
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot read {path}: {error.strerror}; "
-            "`hwaware run ARTIFACT --device NAME --report FILE` makes a report"
-        ) from error
-    if len(raw) > MAX_BYTES:
-        raise ArtifactError(f"{path} is larger than {MAX_BYTES} bytes: not a latency report of hwaware")
-    try:
-        document = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
-        _check_strings(document)
+        content = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        _check_strings(content)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ArtifactError(
-            f"{path} is not usable JSON: {reason}; write the report anew with `hwaware run`"
-        ) from error
-    if not isinstance(document, dict):
-        raise ArtifactError(f"{path} is not a latency report: it holds no JSON object")
-    return document
+        raise document.error(f"{path} is not usable JSON: {reason}; {document.remedy}") from error
+    if not isinstance(content, dict):
+        raise document.error(f"{path} is not a {document.name}: it holds no JSON object")
+    return content
+
+
+def read_bytes(path: Path, document: Document, limit: int | None = None) -> bytes:
+    """All of `path`, which has at most `limit` bytes (default `MAX_BYTES`). Raises `document.error`."""
+    most = MAX_BYTES if limit is None else limit
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(most + 1)
+    except OSError as error:
+        raise document.error(f"cannot read {path}: {error.strerror}; {document.remedy}") from error
+    if len(raw) > most:
+        raise document.error(f"{path} is larger than {most} bytes: not a {document.name} of hwaware")
+    return raw
 
 
 def _refuse_constant(name: str) -> NoReturn:

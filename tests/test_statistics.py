@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwaware.reports.statistics import (
+from hwaware.statistics import (
     Ratio,
     Verdict,
     block_length,

@@ -1,0 +1,65 @@
+"""Static memory plan: every buffer's place in one arena, memory reused once its last reader is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwaware.graph.ir import Spec
+from hwaware.graph.lower import Program
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """`offsets` of the buffers in an arena of `size` bytes."""
+
+    offsets: Mapping[str, int]
+    size: int
+
+
+def align(count: int) -> int:
+    """`count` bytes rounded up to the alignment of tensors."""
+    return -(-count // ALIGNMENT) * ALIGNMENT
+
+
+def spec_bytes(spec: Spec) -> int:
+    """Bytes of a tensor."""
+    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
+
+
+def lifetimes(program: Program) -> dict[str, tuple[int, int]]:
+    """First and last operation during which each buffer holds something that is still needed.
+
+    Inputs and outputs stay for the whole run: the caller writes the ones once and may run again, and reads the others
+    when it likes.
+    """
+    last = len(program.ops)
+    spans = {buffer: (0, last) for _, buffer, _ in [*program.inputs, *program.outputs]}
+    for index, op in enumerate(program.ops):
+        for name in (*op.inputs, op.output):
+            first, end = spans.get(name, (index, index))
+            spans[name] = (min(first, index), max(end, index))
+    return spans
+
+
+def plan_memory(program: Program) -> MemoryPlan:
+    """Place buffers from the largest down, each in the lowest gap that is free during its whole life."""
+    spans = lifetimes(program)
+    sizes = {name: align(spec_bytes(program.buffers[name])) for name in spans}
+    placed: list[tuple[int, int, tuple[int, int]]] = []  # offset, end, life
+    offsets: dict[str, int] = {}
+    for name in sorted(spans, key=lambda item: (-sizes[item], item)):
+        first, last = spans[name]
+        offset = 0
+        for start, end, (born, dead) in sorted(placed):
+            if born <= last and first <= dead and start < offset + sizes[name] and offset < end:
+                offset = end
+        offsets[name] = offset
+        placed.append((offset, offset + sizes[name], spans[name]))
+    total = max((end for _, end, _ in placed), default=0)
+    return MemoryPlan(offsets, max(total, ALIGNMENT))
