@@ -28,13 +28,18 @@ class Document:
 
 
 def write_text_atomic(path: Path, text: str, error: type[HwawareError]) -> Path:
-    """Write `text` as UTF-8 through a temporary file beside `path` and a rename. Raises `error`."""
+    """Write `text` as UTF-8, whole or not at all. Raises `error`."""
+    return write_bytes_atomic(path, text.encode("utf-8"), error)
+
+
+def write_bytes_atomic(path: Path, data: bytes, error: type[HwawareError]) -> Path:
+    """Write `data` through a temporary file beside `path` and a rename. Raises `error`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("x", encoding="utf-8") as stream:
-                stream.write(text)
+            with temporary.open("xb") as stream:
+                stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(path)

@@ -29,6 +29,7 @@ static const number_option numbers[] = {
     {"--max-count", BOTH, offsetof(hwa_options, max_count), 1, 1000000},
     {"--timeout-ms", BOTH, offsetof(hwa_options, timeout_ms), 1, 86400000},
     {"--seed", BOTH, offsetof(hwa_options, seed), 0, INT64_MAX},
+    {"--displace-kb", HWA_BENCH, offsetof(hwa_options, displace_kb), 0, 4194304},
 };
 
 typedef struct {

@@ -13,6 +13,7 @@ typedef struct {
     int64_t min_count, max_count; /* max_count wins */
     int64_t timeout_ms;
     int64_t seed;
+    int64_t displace_kb; /* bench: what the rest of a model touches between two calls; 0: calls follow each other */
     const char *cpu_list;  /* NULL: chosen by the agent */
     const char *only_from; /* bench: file of cell ids; NULL: all */
     bool per_op;           /* run */

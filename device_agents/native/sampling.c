@@ -109,15 +109,15 @@ int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_samples *sa
     }
     const int64_t switches = hwa_involuntary_switches();
     const uint64_t inner = (uint64_t)samples->inner;
-    uint64_t total = 0;
-    while (samples->count < effort->max_count && (samples->count < effort->min_count || total < effort->min_time_ns)) {
+    const uint64_t start = hwa_now_ns();
+    while (samples->count < effort->max_count &&
+           (samples->count < effort->min_count || hwa_now_ns() - start < effort->min_time_ns)) {
         uint64_t elapsed = 0;
         status = time_sample(timed, samples->inner, &elapsed);
         if (status != 0) {
             return status;
         }
         samples->tenths[samples->count++] = (elapsed * 10 + inner / 2) / inner;
-        total += elapsed;
     }
     samples->involuntary_switches = hwa_involuntary_switches() - switches;
     return 0;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 typedef struct {
-    uint64_t min_time_ns; /* of all samples together; both minima must be met, max_count ends it in any case */
+    uint64_t min_time_ns; /* for all samples together; both minima must be met, max_count ends it in any case */
     int32_t min_count, max_count;
     uint64_t min_sample_ns; /* a sample repeats shorter calls until it lasts this long; 0: one call a sample */
 } hwa_effort;

@@ -31,12 +31,14 @@ from hwaware.compiler.tables import Call, ModelTables, Tensor, weights_assembly
 from hwaware.compiler.targets import Target
 from hwaware.compiler.versions import toolchain_identity
 from hwaware.errors import ArtifactError
+from hwaware.fields import Fields
+from hwaware.files import Document, read_json
 from hwaware.graph.capture import capture
 from hwaware.graph.lower import FusedOp, Program, lower
 
 SCHEMA_VERSION = 1
 _KIND = "hwaware-artifact"
-_MANIFEST_LIMIT = 64 * 1024 * 1024
+_DOCUMENT = Document("artifact manifest", "compile the model again", ArtifactError)
 
 
 @dataclass(frozen=True)
@@ -222,23 +224,24 @@ def load_artifact(path: Path) -> Artifact:
     """The artifact in the directory `path`; ArtifactError if it is missing, corrupt or of another schema."""
     file = path / "manifest.json"
     if not file.is_file():
-        raise ArtifactError(f"{path} is no artifact (no manifest.json): make one with `hwaware compile MODEL --device NAME --out {path}`")
-    if file.stat().st_size > _MANIFEST_LIMIT:
-        raise ArtifactError(f"{file} is larger than any manifest: compile the model again")
-    try:
-        manifest = json.loads(file.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{file} is corrupt ({error}): compile the model again") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
-        raise ArtifactError(f"{file} is not an artifact's manifest: compile the model again")
-    if manifest.get("schema_version") != SCHEMA_VERSION:
         raise ArtifactError(
-            f"{file} has schema {manifest.get('schema_version')!r}, this hwaware reads {SCHEMA_VERSION}: compile the model again"
+            f"{path} is no artifact (no manifest.json): make one with `hwaware compile MODEL --device NAME --out {path}`"
         )
-    for name, kind in {"model": str, "inputs": list, "outputs": list, "target": dict, "files": dict, "memory": dict}.items():
-        if not isinstance(manifest.get(name), kind):
-            raise ArtifactError(f"{file} lacks {name!r}: compile the model again")
+    manifest = read_json(file, _DOCUMENT)
+    fields = Fields(str(file), "", manifest, _DOCUMENT)
+    if fields.raw("kind") != _KIND:
+        raise fields.error("kind", f"is not {_KIND}")
+    if fields.integer("schema_version") != SCHEMA_VERSION:
+        raise fields.error("schema_version", f"is {manifest['schema_version']}, this hwaware reads {SCHEMA_VERSION}")
+    fields.text("model")
+    for name in ("target", "toolchain", "memory", "files", "extra"):
+        fields.section(name)
+    for name in ("inputs", "outputs"):
+        for tensor in fields.sections(name):
+            tensor.text("name")
+            tensor.text("dtype")
+            tensor.numbers("shape", low=0)
     agent = path / "agent"
-    if not agent.is_file() or _sha256(agent) != manifest["files"].get("agent"):
-        raise ArtifactError(f"{agent} is missing or not what {file.name} says: compile the model again")
+    if not agent.is_file() or _sha256(agent) != fields.section("files").raw("agent"):
+        raise ArtifactError(f"{agent} is missing or not what {file.name} says: {_DOCUMENT.remedy}")
     return Artifact(path, manifest)

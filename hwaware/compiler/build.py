@@ -17,8 +17,11 @@ def compile_module(kernels: Sequence[Kernel], target: Target) -> Any:
     import tvm
 
     module = tvm.IRModule({kernel.symbol: kernel.function for kernel in kernels})
+    # Storage rewriting would let tiles of different vector widths share a buffer, which then cannot live in registers.
+    options = {"tirx.disable_storage_rewrite": True}
     try:
-        return tvm.compile(module, target=tvm.target.Target(target.llvm()))
+        with tvm.ir.transform.PassContext(opt_level=3, config=options):
+            return tvm.compile(module, target=tvm.target.Target(target.llvm()))
     except Exception as error:
         names = ", ".join(kernel.workload.key for kernel in kernels[:3])
         raise BuildError(f"code generation failed for {target.name} ({names}): {error}") from error

@@ -1,7 +1,7 @@
 """Families: the same operation at other channel widths.
 
-Pruning changes widths and nothing else, so a workload is a point of its family: `coordinates` are its widths in
-channels, `key` all that stays. Tables interpolate inside a family, never between two.
+Pruning changes widths and nothing else, so a workload is a point of its family: `coordinates` are its widths
+in channels, `key` all that stays. Tables interpolate inside a family, never between two.
 
 | kind | coordinates |
 |---|---|
@@ -18,9 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 from hwaware.costs.walks import is_plain, map_at_width
 from hwaware.graph.ir import Spec
+from hwaware.graph.lower.copy import Part
 from hwaware.graph.workload import Workload
 
 Coordinates = tuple[int, ...]
@@ -49,14 +51,15 @@ def family(workload: Workload) -> Family:
     if rule is None:
         return _moves(workload)
     coordinates = rule.read(workload)
-    unit = rule.write(workload, (_groups(workload),) * len(coordinates) if _grouped(workload) else (1,) * len(coordinates))
+    least = _groups(workload) if _grouped(workload) else 1
+    unit = rule.write(workload, (least,) * len(coordinates))
     return Family(f"{rule.name}|{unit.key}", coordinates)
 
 
 def with_coordinates(workload: Workload, coordinates: Coordinates) -> Workload:
     """The workload at other widths, exactly as lowering a network of these widths makes it.
 
-    Raises ValueError where widths do not determine it (copies), or do not fit (channels of a grouped convolution).
+    Raises ValueError where widths do not determine it (copies) or do not fit (a grouped convolution).
     """
     rule = _rule(workload)
     if rule is None:
@@ -137,17 +140,13 @@ _RULES = {
     "softmax": Rule("softmax", _width, _write_channels),
     "layer_norm": Rule("layer_norm", _width, _write_channels),
     "embedding": Rule("embedding", _width, _write_embedding),
-    "matmul": Rule(
-        "matmul", lambda work: (*work.inputs[0].shape[1:], work.output.shape[-1]), _write_matmul
-    ),
+    "matmul": Rule("matmul", lambda work: (*work.inputs[0].shape[1:], work.output.shape[-1]), _write_matmul),
     "map": Rule("map", _width, lambda work, to: map_at_width(work, to[0])),
 }
 
 
 def _groups(work: Workload) -> int:
-    groups = dict(work.attrs).get("groups", 1)
-    assert isinstance(groups, int)
-    return groups
+    return cast(int, dict(work.attrs).get("groups", 1))
 
 
 def _depthwise(work: Workload) -> bool:
@@ -175,14 +174,9 @@ def _moves(work: Workload) -> Family:
         shape = work.output.shape
         walk = f"strided{work.ints('strides')[-1] == 1}"
         return Family(f"moves|map|{len(shape)}|{walk}|{steps}", (math.prod(shape[:-1]), shape[-1]))
-    parts = work.attr("parts")
-    assert isinstance(parts, tuple)
-    shapes, patterns = [], []
-    for shape, ins, _, outs, _ in parts:  # type: ignore[misc]
-        shapes.append(shape)
-        patterns.append(f"{len(shape)}{'c' if ins[-1] == outs[-1] == 1 else 's'}")  # type: ignore[index,arg-type]
-    largest = max(shapes, key=math.prod)  # type: ignore[arg-type]
-    inner = sum(shape[-1] for shape in shapes)  # type: ignore[index,misc]
+    parts = cast("tuple[Part, ...]", work.attr("parts"))
+    walks = [f"{len(shape)}{'c' if ins[-1] == outs[-1] == 1 else 's'}" for shape, ins, _, outs, _ in parts]
+    largest = max((shape for shape, *_ in parts), key=math.prod)
     fill = "fill" if "fill" in dict(work.attrs) else ""
-    key = f"moves|copy|{work.output.dtype}|{','.join(patterns)}|{fill}"
-    return Family(key, (math.prod(largest[:-1]), int(inner)))  # type: ignore[arg-type,index]
+    key = f"moves|copy|{work.output.dtype}|{','.join(walks)}|{fill}"
+    return Family(key, (math.prod(largest[:-1]), sum(shape[-1] for shape, *_ in parts)))

@@ -58,7 +58,9 @@ class Manifest:
         """Read and check an untrusted file. Raises TableError."""
         top = Fields(str(path), "", read_json(path, TABLE), TABLE)
         if top.raw("kind") != KIND:
-            raise TableError(f"{path} is not a cost table of hwaware: its kind is not {KIND!r}; {TABLE.remedy}")
+            raise TableError(
+                f"{path} is not a cost table of hwaware: its kind is not {KIND!r}; {TABLE.remedy}"
+            )
         version = top.raw("schema_version")
         if version != SCHEMA_VERSION:
             raise TableError(
@@ -107,10 +109,16 @@ def difference(name: str, ours: Any, theirs: Any) -> str | None:
             if found is not None:
                 return found
         return None
-    if ours == theirs or (isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and list(ours) == list(theirs)):
+    if ours == theirs or (
+        isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and list(ours) == list(theirs)
+    ):
         return None
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
         extra, lacking = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
-        parts = [f"{word} {', '.join(map(str, items[:5]))}" for word, items in (("with", extra), ("without", lacking)) if items]
+        parts = [
+            f"{word} {', '.join(map(str, items[:5]))}"
+            for word, items in (("with", extra), ("without", lacking))
+            if items
+        ]
         return f"{name}: the table {' and '.join(parts)}"
     return f"{name}: {ours!r} in the table, {theirs!r} here"

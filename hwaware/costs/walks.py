@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwaware.graph.ir import Spec
-from hwaware.graph.workload import Step, Workload
+from hwaware.graph.workload import Attr, Step, Workload
 
 Walk = tuple[int, ...]
 
@@ -33,7 +33,7 @@ def map_at_width(workload: Workload, width: int) -> Workload:
     old = workload.output.shape[-1]
     strides = workload.ints("strides")
     source = workload.inputs[0]
-    attrs = {
+    attrs: dict[str, Attr] = {
         "strides": _walk(strides, old, width),
         "offset": _number(int(workload.attr("offset")), strides, old, width),  # type: ignore[arg-type]
     }

@@ -10,6 +10,7 @@ from hwaware.errors import AgentError
 
 MAX_WORD = 256
 MAX_ITEMS = 4096
+MAX_SAMPLES = 1_000_000
 MAX_INTEGER = (1 << 63) - 1
 
 
@@ -74,6 +75,34 @@ class Fields:
             raise self._wrong(name, f"a list of at least {least}")
         for index, value in enumerate(values):
             yield Fields(value, f"{self._where}: {name}[{index}]")
+
+    def section(self, name: str) -> Fields:
+        """An object inside this one."""
+        return Fields(self._get(name), f"{self._where}: {name}")
+
+    def text(self, name: str) -> str:
+        """A string of any length that the answer's own limit allows."""
+        value = self._get(name)
+        if not isinstance(value, str):
+            raise self._wrong(name, "a string")
+        return value
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A list of finite, non-negative numbers, at most a million."""
+        values = self._get(name)
+        if not isinstance(values, list) or len(values) > MAX_SAMPLES:
+            raise self._wrong(name, f"a list of at most {MAX_SAMPLES}")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_INTEGER:
+                raise self._wrong(name, "a list of finite numbers of at least 0")
+        return tuple(float(value) for value in values)
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """A list of non-negative integers."""
+        values = self._list(name)
+        if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in values):
+            raise self._wrong(name, "a list of integers of at least 0")
+        return tuple(value for value in values if isinstance(value, int))
 
     def _list(self, name: str) -> list[object]:
         value = self._get(name)

@@ -1,5 +1,5 @@
 /* Tables of the bare agent: nothing to measure. It answers `info` on a device nobody knows yet. */
-#include "../hwa.h"
+#include "hwa.h"
 
 #include <stddef.h>
 

@@ -1,0 +1,64 @@
+"""The library's verbs that join several parts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from hwaware.compiler.artifact import Artifact, build_artifact, program_memory
+from hwaware.costs.model import CostModel
+from hwaware.costs.table import CostTable
+from hwaware.devices.device import Device
+from hwaware.graph.capture import capture
+from hwaware.graph.lower import lower
+from hwaware.profiling.profile import profile as profile_into
+from hwaware.profiling.target import target_of
+
+if TYPE_CHECKING:
+    from hwaware.costs.model import Prediction
+
+
+def profile(
+    model: nn.Module,
+    example_inputs: Sequence[torch.Tensor],
+    device: Device,
+    *,
+    out: Path | None = None,
+    threads: int = 1,
+    budget_s: float | None = None,
+    resume: bool = False,
+) -> CostTable:
+    """Measure `model`'s operations, at the widths its channel groups could take, on `device`.
+
+    The table is written to `out` (default: a new temporary folder). Raises DeviceError, ModelError or BuildError.
+    """
+    folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
+    return profile_into(
+        model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume
+    )
+
+
+def predict(model: nn.Module, example_inputs: Sequence[torch.Tensor], table: CostTable) -> Prediction:
+    """Latency (ms) and memory (bytes) of `model` from `table`, with provenance; MissingCostError where it has none."""
+    program = lower(capture(model, example_inputs))
+    return CostModel(table).predict(program, program_memory(program, table.target))
+
+
+def compile(  # noqa: A001 - the verb of the interface
+    model: nn.Module,
+    example_inputs: Sequence[torch.Tensor],
+    device: Device,
+    *,
+    out: Path | None = None,
+    name: str | None = None,
+) -> Artifact:
+    """Compile `model` for `device` into the folder `out` (default: a new temporary folder)."""
+    folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-artifact-")) / "artifact"
+    return build_artifact(
+        model, example_inputs, target_of(device), folder, name=name or type(model).__name__.lower()
+    )

@@ -1,0 +1,156 @@
+"""Which workloads are measured for a model, so that any narrower variant of it can be predicted.
+
+Three sources: the model's own operations; for each operation whose input or output channels can be pruned, a grid of
+widths; and the whole model sliced evenly to each level of the grid, which brings along what has no weights (pooling,
+additions, copies) exactly as lowering makes it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hwaware.costs.family import family, with_coordinates
+from hwaware.errors import ModelError
+from hwaware.graph.channels import ChannelGroup, Member, channel_groups
+from hwaware.graph.ir import Graph, Node, Ref
+from hwaware.graph.lower import lower
+from hwaware.graph.ops import CONV, LINEAR, MATMUL
+from hwaware.graph.slicing import slice_graph
+from hwaware.graph.workload import Workload
+from hwaware.profiling.grid import level, widths
+
+# The model itself; its outline, between which all else is interpolated; the rest of the grid.
+OWN, COARSE, FINE = 0, 1, 2
+MOST_CELLS = 700
+_LEVELS = (0.0, 0.5, 1.0, 0.25, 0.75)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A workload to measure; lower tiers come first."""
+
+    workload: Workload
+    tier: int
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """The grid of an operation with weights: ascending widths along each of its coordinates."""
+
+    workload: Workload
+    ranges: tuple[tuple[int, ...], ...]
+    tied: bool  # one group on both sides: the widths go together
+
+
+def model_cells(graph: Graph, lanes: int, *, most: int = MOST_CELLS) -> list[Cell]:
+    """The cells of `graph`, each workload once, in no particular order.
+
+    `lanes` are the floats of a vector of the target. The grid is thinned until there are at most `most` cells, but
+    never below three widths an axis.
+    """
+    for points in (5, 4, 3):
+        cells = _cells(graph, lanes, points)
+        if len(cells) <= most:
+            break
+    return cells
+
+
+def measuring_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
+    """Random within a tier, so that no drift of the device goes with width; lower tiers first."""
+    shuffled = list(cells)
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - the order of measuring is no secret
+    return sorted(shuffled, key=lambda cell: cell.tier)
+
+
+def _cells(graph: Graph, lanes: int, points: int) -> list[Cell]:
+    found: dict[str, Cell] = {}
+
+    def add(workload: Workload, tier: int) -> None:
+        known = found.get(workload.key)
+        if known is None or tier < known.tier:
+            found[workload.key] = Cell(workload, tier)
+
+    for op in lower(graph).ops:
+        add(op.workload, OWN)
+    groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
+    for share in _LEVELS[:points]:
+        for workload in _sliced(graph, groups, share, lanes, points):
+            add(workload, COARSE if share in (0.0, 0.5) else FINE)
+    for axes in _prunable(graph, groups, lanes, points):
+        for workload, corner in _grid(axes):
+            add(workload, COARSE if corner else FINE)
+    return list(found.values())
+
+
+def _sliced(
+    graph: Graph, groups: Sequence[ChannelGroup], share: float, lanes: int, points: int
+) -> Iterator[Workload]:
+    keep = {group.name: range(level(widths(group.size, lanes, points), share)) for group in groups}
+    for op in lower(slice_graph(graph, keep)).ops if keep else ():
+        yield op.workload
+
+
+def _prunable(
+    graph: Graph, groups: Sequence[ChannelGroup], lanes: int, points: int
+) -> Iterator[_Axes]:
+    """Operations of `graph` with weights, and the widths their channel groups give them."""
+    members: dict[tuple[str, int], list[tuple[ChannelGroup, Member]]] = {}
+    for group in groups:
+        for member in group.members:
+            members.setdefault((member.tensor, member.dim), []).append((group, member))
+    nodes = graph.producers()
+    for op in lower(graph).ops:
+        node = nodes.get(op.name)
+        weight = _weight(node) if node is not None else None
+        if node is None or weight is None or op.kind not in ("conv2d", "conv2d_transpose", "dense"):
+            continue
+        coordinates = family(op.workload).coordinates
+        # Weights are (out, in, ...); of a transposed convolution or a plain matrix product (in, out, ...).
+        swapped = node.op.startswith("conv_transpose") or node.op in MATMUL
+        dims = (0, 1) if swapped else (1, 0)
+        sides = [members.get((weight, dim), []) for dim in dims]
+        if len(coordinates) == 1:  # depthwise: the weight's first dimension, per channel of the coordinate
+            sides = [members.get((weight, 0), [])]
+        ranges = tuple(
+            _widths(size, side, lanes, points) for size, side in zip(coordinates, sides, strict=True)
+        )
+        names = [[group.name for group, _ in side] for side in sides]
+        tied = len(names) == 2 and len(names[0]) == 1 and names[0] == names[1] and ranges[0] == ranges[1]
+        yield _Axes(op.workload, ranges, tied)
+
+
+def _widths(
+    size: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int, points: int
+) -> tuple[int, ...]:
+    """Widths of an axis of `size` channels as the groups along it are narrowed together, level by level."""
+    covered = sum(sum(member.unit) for _, member in side)
+    scale = size / max(size, covered)  # a depthwise multiplier has more filters than channels
+    found = set()
+    for share in _LEVELS[:points]:
+        kept = sum(
+            sum(member.unit[: level(widths(group.size, lanes, points), share)]) for group, member in side
+        )
+        found.add(round((kept + max(0, size - covered)) * scale) if side else size)
+    return tuple(sorted(found | {size}))
+
+
+def _weight(node: Node) -> str | None:
+    names = ("weight",) if node.op in CONV | LINEAR else ("other", "mat2")
+    arg = next((node.args[name] for name in names if name in node.args), None)
+    return arg.name if isinstance(arg, Ref) else None
+
+
+def _grid(axes: _Axes) -> Iterator[tuple[Workload, bool]]:
+    """Workloads over the grid, and whether each is a corner of it."""
+    places: Iterator[tuple[int, ...]] = (
+        zip(*axes.ranges, strict=True) if axes.tied else itertools.product(*axes.ranges)
+    )
+    for place in places:
+        corner = all(at in (line[0], line[-1]) for at, line in zip(place, axes.ranges, strict=True))
+        try:
+            yield with_coordinates(axes.workload, place), corner
+        except ValueError:
+            continue  # widths that do not divide into the convolution's groups are never met

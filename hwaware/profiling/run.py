@@ -1,0 +1,173 @@
+"""Run an artifact on its device: push it, measure it there, bring back samples and outputs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwaware.compiler.artifact import Artifact
+from hwaware.devices.device import Device
+from hwaware.devices.facts import DeviceFacts
+from hwaware.devices.schema import Fields
+from hwaware.errors import AgentError, ModelError
+from hwaware.profiling.target import check_runs_on, device_facts
+
+# How long to wait for another user of the device, and for the run beyond its own time-out.
+_LEASE_WAIT_S = 60.0
+_GRACE_S = 60.0
+
+
+@dataclass(frozen=True)
+class OpSamples:
+    """One operation timed within the whole: nanoseconds a call."""
+
+    name: str
+    key: str
+    samples_ns: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one run gave: nanoseconds a call, bytes of memory, outputs in the model's order."""
+
+    facts: DeviceFacts
+    threads: int
+    protocol: str
+    samples_ns: tuple[float, ...]
+    cold_ns: float
+    weights: int
+    arena: int
+    peak_rss: int | None
+    state: dict[str, Any]
+    ops: tuple[OpSamples, ...] = ()
+    outputs: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+
+def check_inputs(artifact: Artifact, inputs: Sequence[np.ndarray]) -> None:
+    """Raise ModelError, saying what is expected, for inputs the model does not take."""
+    wanted = artifact.manifest["inputs"]
+    if len(inputs) != len(wanted):
+        raise ModelError(f"{artifact.model} takes {len(wanted)} inputs, {len(inputs)} were given")
+    for array, spec in zip(inputs, wanted, strict=True):
+        shape, dtype = tuple(spec["shape"]), spec["dtype"]
+        if array.shape != shape or str(array.dtype) != dtype:
+            raise ModelError(
+                f"input {spec['name']} of {artifact.model} is {dtype} {shape}, given was {array.dtype} {array.shape}"
+            )
+
+
+def run_artifact(
+    artifact: Artifact,
+    device: Device,
+    *,
+    threads: int = 1,
+    inputs: Sequence[np.ndarray] | None = None,
+    per_op: bool = False,
+    protocol: str = "pinned",
+    min_time_ms: int | None = None,
+    min_count: int | None = None,
+    seed: int = 1,
+) -> RunResult:
+    """Measure `artifact` on `device` under the device's lease.
+
+    Without `inputs` the agent fills them at random. The protocol ``as-shipped`` takes at least 1024 samples and 60 s
+    (MLPerf Mobile), ``pinned`` as many as `min_time_ms` and `min_count` ask for.
+    """
+    check_runs_on(artifact, device)
+    facts = device_facts(device)
+    if inputs is not None:
+        check_inputs(artifact, inputs)
+    shipped = protocol == "as-shipped"
+    time_ms = min_time_ms if min_time_ms is not None else (60_000 if shipped else 1_000)
+    count = min_count if min_count is not None else (1_024 if shipped else 100)
+    timeout_ms = max(600_000, 20 * time_ms)
+    transport = device.transport
+    with transport.lease(wait=_LEASE_WAIT_S), tempfile.TemporaryDirectory() as scratch:
+        agent = transport.push(artifact.agent)
+        argv = [agent, "run", "--threads", str(threads), "--min-time-ms", str(time_ms), "--min-count", str(count)]
+        argv += ["--timeout-ms", str(timeout_ms), "--seed", str(seed)]
+        if per_op:
+            argv.append("--per-op")
+        outputs: list[str] = []
+        if inputs is not None:
+            for index, array in enumerate(inputs):
+                local = Path(scratch) / f"input{index}.npy"
+                np.save(local, np.ascontiguousarray(array), allow_pickle=False)
+                argv += ["--input", transport.push_file(local, local.name)]
+            outputs = [transport.work_path(f"output{i}.npy") for i in range(len(artifact.manifest["outputs"]))]
+            for path in outputs:
+                argv += ["--output", path]
+        done = transport.run(argv, timeout=timeout_ms / 1000 + _GRACE_S)
+        result = _parse(done.stdout, done.returncode, done.stderr, device.name)
+        arrays = []
+        for index, remote in enumerate(outputs):
+            local = Path(scratch) / f"output{index}.npy"
+            transport.pull(remote, local)
+            arrays.append(_load(local, artifact.manifest["outputs"][index], device.name))
+    run, ops = result
+    memory = run.section("memory")
+    state = {
+        "cpus": list(run.integers("cpus")),
+        "involuntary_switches": run.integer("involuntary_switches"),
+        "load1": run.number("load1"),
+        "converged": run.boolean("converged"),
+        "khz_before": run.integer_or_none("khz_before"),
+        "khz_after": run.integer_or_none("khz_after"),
+        "milli_c_before": run.integer_or_none("milli_c_before"),
+        "milli_c_after": run.integer_or_none("milli_c_after"),
+    }
+    return RunResult(
+        facts=facts,
+        threads=threads,
+        protocol=protocol,
+        samples_ns=run.numbers("samples_ns"),
+        cold_ns=run.number("cold_ns"),
+        weights=memory.integer("weights"),
+        arena=memory.integer("arena"),
+        peak_rss=memory.integer_or_none("peak_rss"),
+        state=state,
+        ops=tuple(OpSamples(op.word("name"), op.text("key"), op.numbers("samples_ns")) for op in ops),
+        outputs=tuple(arrays),
+    )
+
+
+def _parse(stdout: str, returncode: int, stderr: str, name: str) -> tuple[Fields, list[Fields]]:
+    """The ``run`` line and the ``op`` lines of the agent's answer."""
+    where = f"device {name}: the agent's answer"
+    run: Fields | None = None
+    ops: list[Fields] = []
+    finished = False
+    for line in stdout.splitlines():
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise AgentError(f"{where} is no JSON: {line[:80]!r}; run the command again") from error
+        fields = Fields(document, where)
+        kind = document.get("type")
+        if kind == "error":
+            raise AgentError(f"device {name}: {str(document.get('reason'))[:500]}")
+        if kind == "run":
+            run = fields
+        elif kind == "op":
+            ops.append(fields)
+        finished = finished or kind == "done"
+    if run is None or not finished or returncode != 0:
+        said = (stderr.strip().splitlines() or ["nothing on stderr"])[-1][:200]
+        raise AgentError(f"device {name}: the agent ended with status {returncode} before it was done ({said}); run it again")
+    return run, ops
+
+
+def _load(path: Path, spec: dict[str, Any], name: str) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise AgentError(f"device {name}: an output is no .npy file ({error})") from error
+    if not isinstance(array, np.ndarray) or list(array.shape) != spec["shape"]:
+        raise AgentError(f"device {name}: output {spec['name']} has the wrong shape")
+    return array

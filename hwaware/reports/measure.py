@@ -1,0 +1,86 @@
+"""A LatencyReport of an artifact on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwaware.compiler.artifact import Artifact
+from hwaware.devices.device import Device
+from hwaware.profiling.run import RunResult, run_artifact
+from hwaware.reports.latency_report import LatencyReport
+from hwaware.reports.parts import Memory, Predicted, op_latencies
+
+
+def report_of(artifact: Artifact, device: Device, result: RunResult) -> LatencyReport:
+    """The report of one run; accuracy, widths and prediction come from what the artifact carries."""
+    facts = result.facts
+    extra = artifact.manifest.get("extra") or {}
+    widths = extra.get("widths")
+    return LatencyReport.from_samples(
+        result.samples_ns,
+        model=artifact.model,
+        device={**facts.as_dict(), "name": device.name, "fingerprint": facts.fingerprint()["sha256"]},
+        toolchain=artifact.manifest["toolchain"],
+        conditions=conditions(result),
+        protocol=result.protocol,
+        threads=result.threads,
+        memory_bytes=Memory(result.weights, result.arena, result.peak_rss),
+        cold_ns=result.cold_ns,
+        ops=op_latencies([(op.name, op.key, op.samples_ns) for op in result.ops]) if result.ops else (),
+        warnings=warnings(result),
+        accuracy=extra.get("accuracy"),
+        predicted=_predicted(extra.get("predicted")),
+        widths=widths if isinstance(widths, Mapping) else None,
+    )
+
+
+def conditions(result: RunResult) -> dict[str, Any]:
+    """The machine's state around the run. Frequencies are not locked by this version."""
+    governors = sorted({cpu.governor for cpu in result.facts.cpus if cpu.governor})
+    return {
+        "power_mode": None,
+        "governor": ",".join(governors) or None,
+        "frequency_locked": False,
+        "kernel": result.facts.kernel,
+        "emulated": result.facts.emulated,
+        **result.state,
+    }
+
+
+def warnings(result: RunResult) -> list[str]:
+    """What a reader of the figures must know, and what to do about it."""
+    found = []
+    if result.facts.emulated:
+        found.append("the agent ran under an emulator: these times say nothing about a real device")
+    if result.state["load1"] > len(result.facts.cpus):
+        found.append(f"load average {result.state['load1']:.1f} with {len(result.facts.cpus)} CPUs: stop other work, run again")
+    if not result.state["converged"]:
+        found.append("the warm-up did not settle: the machine is busy or throttling, run again")
+    return found
+
+
+def _predicted(stored: Any) -> Predicted | None:
+    if not isinstance(stored, Mapping):
+        return None
+    low, high = stored["interval_ms"]
+    return Predicted(float(stored["latency_ms"]), (float(low), float(high)), str(stored["table"]))
+
+
+def measure(
+    artifact: Artifact,
+    device: Device,
+    *,
+    threads: int = 1,
+    inputs: Sequence[np.ndarray] | None = None,
+    per_op: bool = True,
+    protocol: str = "pinned",
+    min_time_ms: int | None = None,
+) -> LatencyReport:
+    """Run `artifact` on `device` and report its latency, per-op times and memory."""
+    result = run_artifact(
+        artifact, device, threads=threads, inputs=inputs, per_op=per_op, protocol=protocol, min_time_ms=min_time_ms
+    )
+    return report_of(artifact, device, result)
