@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hwaware.compiler.artifact import Artifact, build_artifact, program_memory
+from hwaware.compiler.targets import restored_target
 from hwaware.costs.model import CostModel
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
@@ -38,18 +39,16 @@ def profile(
     The table is written to `out` (default: a new temporary folder). Raises DeviceError, ModelError or BuildError.
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
-    return profile_into(
-        model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume
-    )
+    return profile_into(model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume)
 
 
 def predict(model: nn.Module, example_inputs: Sequence[torch.Tensor], table: CostTable) -> Prediction:
     """Latency (ms) and memory (bytes) of `model` from `table`, with provenance; MissingCostError where it has none."""
     program = lower(capture(model, example_inputs))
-    return CostModel(table).predict(program, program_memory(program, table.target))
+    return CostModel(table).predict(program, program_memory(program, restored_target(table.manifest.target)))
 
 
-def compile(  # noqa: A001 - the verb of the interface
+def compile(
     model: nn.Module,
     example_inputs: Sequence[torch.Tensor],
     device: Device,
@@ -59,6 +58,4 @@ def compile(  # noqa: A001 - the verb of the interface
 ) -> Artifact:
     """Compile `model` for `device` into the folder `out` (default: a new temporary folder)."""
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-artifact-")) / "artifact"
-    return build_artifact(
-        model, example_inputs, target_of(device), folder, name=name or type(model).__name__.lower()
-    )
+    return build_artifact(model, example_inputs, target_of(device), folder, name=name or type(model).__name__.lower())

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "cell.h"
 
 #include "conditions.h"
@@ -12,6 +13,7 @@
 #include "text.h"
 #include "workspace.h"
 
+#include <sys/mman.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +111,7 @@ static const char *bind(bound_cell *bound, uint64_t seed)
             posix_memalign(&bound->memory[i], HWA_ALIGNMENT, arg->bytes > 0 ? (size_t)arg->bytes : 1) != 0) {
             return out_of_memory;
         }
+        if (getenv("NOHUGE")) madvise((void*)((uintptr_t)bound->memory[i] & ~4095ul), arg->bytes+4096, MADV_NOHUGEPAGE);
         fill(arg, bound->memory[i], &random);
         if (hwa_tensor_set(&bound->tensors[i], arg->ndim, arg->shape, arg->code, arg->bits, bound->memory[i]) != 0) {
             return hwa_error_text();
@@ -171,7 +174,7 @@ static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
 static int measure(const hwa_cell_job *job, bound_cell *bound, int64_t baseline, int fd)
 {
     const bool displaced = job->options->displace_kb > 0;
-    const hwa_timed timed = {.call = call, .prepare = displaced ? leave_state : NULL, .context = bound};
+    hwa_timed timed = {.call = call, .prepare = NULL, .context = bound};
     const hwa_effort effort = {.min_time_ns = (uint64_t)job->options->min_time_ms * 1000000u,
                                .min_count = (int32_t)job->options->min_count,
                                .max_count = (int32_t)job->options->max_count,
@@ -189,6 +192,7 @@ static int measure(const hwa_cell_job *job, bound_cell *bound, int64_t baseline,
         free(m.samples.tenths);
         return fail(job->cell, out_of_memory, fd);
     }
+    timed.prepare = displaced ? leave_state : NULL;
     m.before = hwa_conditions_now(job->cpus->ids[0]);
     status = hwa_sample(&timed, &effort, &m.samples);
     m.after = hwa_conditions_now(job->cpus->ids[0]);

@@ -13,8 +13,10 @@ EXAMPLE = "hwaware compile zoo:mobilenet_v2 --device local --out mobilenet"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a compressed model's folder")
-    parser.add_argument("--device", required=True, metavar="NAME", help="the device to compile for (see `hwaware devices`)")
+    parser.add_argument(
+        "model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a compressed model's folder"
+    )
+    parser.add_argument("--device", required=True, metavar="NAME", help="the device (see `hwaware devices`)")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the artifact")
 
 

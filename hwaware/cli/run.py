@@ -26,7 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", required=True, metavar="NAME", help="where to run it")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads, the caller included (default 1)")
     parser.add_argument(
-        "--input", type=Path, action="append", metavar="X.npy", help="input, once for each of the model's (default: random)"
+        "--input",
+        type=Path,
+        action="append",
+        metavar="X.npy",
+        help="input, once for each of the model's (default: random)",
     )
     parser.add_argument(
         "--output", type=Path, action="append", metavar="Y.npy", help="where outputs go, once for each of the model's"

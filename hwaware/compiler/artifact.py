@@ -184,7 +184,9 @@ def _write(program: Program, target: Target, folder: Path, name: str, extra: dic
     module = compile_module(assembled.kernels, target)
     module.mod.write_to_file(str(folder / "kernels.o"), "o")
     (folder / "weights.bin").write_bytes(assembled.weights)
-    link_agent(target, assembled.tables.source(), [folder / "kernels.o"], folder / "agent", weights_assembly("weights.bin"))
+    link_agent(
+        target, assembled.tables.source(), [folder / "kernels.o"], folder / "agent", weights_assembly("weights.bin")
+    )
     write_library(assembled.tables, target, folder)
     tools = toolchain(target)
     run_tool([*tools.cc, "-shared", "-o", "model.so", "kernels.o"], folder, "linking model.so")
@@ -225,7 +227,8 @@ def load_artifact(path: Path) -> Artifact:
     file = path / "manifest.json"
     if not file.is_file():
         raise ArtifactError(
-            f"{path} is no artifact (no manifest.json): make one with `hwaware compile MODEL --device NAME --out {path}`"
+            f"{path} is no artifact (no manifest.json): make one with "
+            f"`hwaware compile MODEL --device NAME --out {path}`"
         )
     manifest = read_json(file, _DOCUMENT)
     fields = Fields(str(file), "", manifest, _DOCUMENT)

@@ -42,9 +42,7 @@ def _compile(workloads: Sequence[Workload], target: Target, folder: Path, jobs: 
         return paths
     # TVM starts threads: forked children would inherit locks they hold.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        tasks = [
-            pool.submit(compile_workloads, part, target, path) for part, path in zip(parts, paths, strict=True)
-        ]
+        tasks = [pool.submit(compile_workloads, part, target, path) for part, path in zip(parts, paths, strict=True)]
         for task in tasks:
             task.result()
     return paths

@@ -72,12 +72,6 @@ BINARY: dict[str, Callable[[Expr, Expr, int], Expr]] = {
 }
 
 
-def _affine(x: Expr, lanes: int, scale: float, shift: float) -> Expr:
-    if scale != 1.0:
-        x = x * const(scale, lanes)
-    return x + const(shift, lanes) if shift != 0.0 else x
-
-
 def apply_steps(
     steps: Sequence[Step],
     operands: Sequence[Buffer | None],

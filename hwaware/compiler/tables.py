@@ -116,7 +116,8 @@ class ModelTables:
         for index, call in enumerate(self.calls):
             lines.append(f"static const int32_t t{index}[] = {{{_numbers(call.tensors)}}};")
             ops.append(
-                f"{{{c_string(call.name)}, {c_string(call.key)}, __tvm_ffi_{call.symbol}, {len(call.tensors)}, t{index}}}"
+                f"{{{c_string(call.name)}, {c_string(call.key)}, __tvm_ffi_{call.symbol}, "
+                f"{len(call.tensors)}, t{index}}}"
             )
         lines.append("static const hwa_op ops[] = {" + ",\n".join(ops) + "};")
         lines.append(f"static const int32_t inputs[] = {{{_numbers(self.inputs)}}};")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwaware.errors import BuildError
@@ -41,28 +42,63 @@ class Target:
 
     def identity(self) -> dict[str, Any]:
         """What makes two builds the same, as it stands in reports and tables."""
-        return {"name": self.name, "cpu": self.cpu, "features": list(self.features), "lanes": self.lanes}
+        return {
+            "name": self.name,
+            "cpu": self.cpu,
+            "features": list(self.features),
+            "lanes": self.lanes,
+            "l1": self.l1,
+            "l2": self.l2,
+        }
 
 
-_X86 = {"triple": "x86_64-linux-gnu", "zig": "x86_64-linux-musl"}
-_ARM64 = {"triple": "aarch64-linux-gnu", "zig": "aarch64-linux-musl"}
 _BASES = {
-    "x86_64-avx512": Target(
-        "x86_64-avx512", **_X86, cpu="skylake-avx512", features=("-prefer-256-bit",), lanes=16, registers=32,
-        fma_cycles=1.0,
-    ),
-    "x86_64-avx2": Target("x86_64-avx2", **_X86, cpu="haswell", features=(), lanes=8, registers=16),
-    "x86_64": Target("x86_64", **_X86, cpu="x86-64-v2", features=(), lanes=4, registers=16),
-    "aarch64": Target("aarch64", **_ARM64, cpu="cortex-a72", features=("+neon",), lanes=4, registers=32, fma_cycles=1.0),
-    "armv7": Target(
-        "armv7", "arm-linux-gnueabihf", "arm-linux-musleabihf", "cortex-a7", ("+neon", "+vfp4"), lanes=4,
-        registers=16, fma_cycles=2.0,
-    ),
-    "riscv64": Target(
-        "riscv64", "riscv64-linux-gnu", "riscv64-linux-musl", "generic-rv64", ("+m", "+a", "+f", "+d", "+c"),
-        lanes=1, registers=24, fma_cycles=1.0,
-    ),
-}  # fmt: skip
+    target.name: target
+    for target in (
+        Target(
+            "x86_64-avx512",
+            "x86_64-linux-gnu",
+            "x86_64-linux-musl",
+            "skylake-avx512",
+            ("-prefer-256-bit",),
+            lanes=16,
+            registers=32,
+            fma_cycles=1.0,
+        ),
+        Target("x86_64-avx2", "x86_64-linux-gnu", "x86_64-linux-musl", "haswell", (), lanes=8, registers=16),
+        Target("x86_64", "x86_64-linux-gnu", "x86_64-linux-musl", "x86-64-v2", (), lanes=4, registers=16),
+        Target(
+            "aarch64",
+            "aarch64-linux-gnu",
+            "aarch64-linux-musl",
+            "cortex-a72",
+            ("+neon",),
+            lanes=4,
+            registers=32,
+            fma_cycles=1.0,
+        ),
+        Target(
+            "armv7",
+            "arm-linux-gnueabihf",
+            "arm-linux-musleabihf",
+            "cortex-a7",
+            ("+neon", "+vfp4"),
+            lanes=4,
+            registers=16,
+            fma_cycles=2.0,
+        ),
+        Target(
+            "riscv64",
+            "riscv64-linux-gnu",
+            "riscv64-linux-musl",
+            "generic-rv64",
+            ("+m", "+a", "+f", "+d", "+c"),
+            lanes=1,
+            registers=24,
+            fma_cycles=1.0,
+        ),
+    )
+}
 _MACHINES = {
     "x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64",
     "armv7l": "armv7", "armv8l": "armv7", "arm": "armv7", "riscv64": "riscv64",
@@ -78,6 +114,12 @@ def base_target(name: str) -> Target:
     if name not in _BASES:
         raise BuildError(f"unknown target {name!r}: choose one of {', '.join(_BASES)}")
     return _BASES[name]
+
+
+def restored_target(identity: Mapping[str, Any]) -> Target:
+    """The target a table or an artifact was made for, from its `identity`."""
+    base = base_target(str(identity.get("name")))
+    return replace(base, l1=int(identity.get("l1", base.l1)), l2=int(identity.get("l2", base.l2)))
 
 
 def plain_target(machine: str) -> Target:
@@ -103,8 +145,7 @@ def target_for(machine: str, features: frozenset[str], caches: dict[int, int] | 
         elif not features >= _V2:
             raise BuildError("this x86-64 processor lacks SSE4.2: hwaware needs x86-64-v2 or later")
     sizes = caches or {}
-    fields = {**base.__dict__, "l1": sizes.get(1, base.l1), "l2": sizes.get(2, base.l2)}
-    return Target(**fields)
+    return replace(base, l1=sizes.get(1, base.l1), l2=sizes.get(2, base.l2))
 
 
 def host_machine() -> str:

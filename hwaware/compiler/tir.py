@@ -118,9 +118,7 @@ def _dtype(value: Expr) -> str:
 _KINDS = {"serial": ForKind.SERIAL, "parallel": ForKind.PARALLEL, "unroll": ForKind.UNROLLED}
 
 
-def loop(
-    name: str, extent: Expr | int, body: Callable[[Expr], Stmt], kind: str = "serial", start: Expr | int = 0
-) -> Stmt:
+def loop(name: str, extent: Expr | int, body: Callable[..., Stmt], kind: str = "serial", start: Expr | int = 0) -> Stmt:
     """A loop; one of extent 1 is its body."""
     if isinstance(extent, int) and extent == 1:
         return body(integer(start) if isinstance(start, int) else start)
@@ -160,15 +158,11 @@ def pieces(count: int, lanes: int) -> list[tuple[int, int]]:
     return result
 
 
-def over_vectors(
-    name: str, count: int, lanes: int, body: Callable[[Expr, int], Stmt]
-) -> Stmt:
+def over_vectors(name: str, count: int, lanes: int, body: Callable[[Expr, int], Stmt]) -> Stmt:
     """`body(offset, width)` over `count` elements: a loop of full vectors, then the tail's pieces."""
     full = count // lanes
     statements = []
     if full:
         statements.append(loop(name, full, lambda i: body(i * lanes, lanes)))
-    statements += [
-        body(integer(full * lanes + offset), width) for offset, width in pieces(count - full * lanes, lanes)
-    ]
+    statements += [body(integer(full * lanes + offset), width) for offset, width in pieces(count - full * lanes, lanes)]
     return seq(statements)

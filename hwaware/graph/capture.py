@@ -99,9 +99,7 @@ def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
             program = program.run_decompositions({})
             for _ in range(3):
                 unknown = {
-                    node.target
-                    for node in program.graph.nodes
-                    if node.op == "call_function" and _unknown(node.target)
+                    node.target for node in program.graph.nodes if node.op == "call_function" and _unknown(node.target)
                 }
                 table = torch.export.default_decompositions()
                 rules = {target: table[target] for target in unknown if target in table}
@@ -171,9 +169,7 @@ def _translate(program: Any, module: nn.Module) -> Graph:
 def _spec(fx: Any) -> Spec:
     value = fx.meta["val"]
     if any(not isinstance(size, int) for size in value.shape):
-        raise ModelError(
-            f"{fx.name} has dynamic shape {tuple(value.shape)}: export the model with fixed shapes"
-        )
+        raise ModelError(f"{fx.name} has dynamic shape {tuple(value.shape)}: export the model with fixed shapes")
     return Spec.of(value)
 
 

@@ -34,7 +34,7 @@ class Ref:
     name: str
 
 
-Arg: TypeAlias = "Ref | None | bool | int | float | str | tuple[Arg, ...]"
+Arg: TypeAlias = "Ref | bool | int | float | str | tuple[Arg, ...] | None"
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,9 @@ def _parse(stdout: str, returncode: int, stderr: str, name: str) -> tuple[Fields
         finished = finished or kind == "done"
     if run is None or not finished or returncode != 0:
         said = (stderr.strip().splitlines() or ["nothing on stderr"])[-1][:200]
-        raise AgentError(f"device {name}: the agent ended with status {returncode} before it was done ({said}); run it again")
+        raise AgentError(
+            f"device {name}: the agent ended with status {returncode} before it was done ({said}); run it again"
+        )
     return run, ops
 
 

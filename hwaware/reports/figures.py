@@ -97,7 +97,7 @@ def prediction(reports: Sequence[LatencyReport], labels: Sequence[str]) -> str:
     def plot(axes: Axes) -> None:
         for row, (i, report) in enumerate(chosen):
             predicted, color = report.predicted, SERIES[i % len(SERIES)]
-            assert predicted is not None  # noqa: S101 - chosen for it
+            assert predicted is not None
             low, high = predicted.interval_ms
             axes.plot([low, high], [row, row], color=color, linewidth=7, alpha=0.3, solid_capstyle="round")
             axes.plot([predicted.latency_ms], [row], "|", color=color, markersize=16, markeredgewidth=2.5)

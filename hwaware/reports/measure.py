@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def warnings(result: RunResult) -> list[str]:
     if result.facts.emulated:
         found.append("the agent ran under an emulator: these times say nothing about a real device")
     if result.state["load1"] > len(result.facts.cpus):
-        found.append(f"load average {result.state['load1']:.1f} with {len(result.facts.cpus)} CPUs: stop other work, run again")
+        load, cpus = result.state["load1"], len(result.facts.cpus)
+        found.append(f"load average {load:.1f} with {cpus} CPUs: stop other work, run again")
     if not result.state["converged"]:
         found.append("the warm-up did not settle: the machine is busy or throttling, run again")
     return found
@@ -84,3 +86,30 @@ def measure(
         artifact, device, threads=threads, inputs=inputs, per_op=per_op, protocol=protocol, min_time_ms=min_time_ms
     )
     return report_of(artifact, device, result)
+
+
+def measure_in_turn(
+    artifacts: Sequence[Artifact],
+    device: Device,
+    *,
+    threads: int = 1,
+    rounds: int = 5,
+    min_time_ms: int = 300,
+) -> list[LatencyReport]:
+    """Measure several artifacts in turn, A B A B …, so that a machine whose speed drifts drifts for all of them.
+
+    A report holds the samples of all its rounds; operations are timed in the last round.
+    """
+    runs: list[list[RunResult]] = [[] for _ in artifacts]
+    for number in range(rounds):
+        for artifact, done in zip(artifacts, runs, strict=True):
+            last = number == rounds - 1
+            done.append(
+                run_artifact(artifact, device, threads=threads, per_op=last, min_time_ms=min_time_ms, min_count=50)
+            )
+    reports = []
+    for artifact, done in zip(artifacts, runs, strict=True):
+        samples = tuple(sample for result in done for sample in result.samples_ns)
+        merged = replace(done[-1], samples_ns=samples, cold_ns=done[0].cold_ns)
+        reports.append(report_of(artifact, device, merged))
+    return reports

@@ -286,9 +286,7 @@ def _write(site: Site, span: Run, column: Expr, accumulators: list[list[Buffer]]
     return statements
 
 
-def _write_vector(
-    site: Site, total: Buffer, start: int, width: int, pixel: Expr, channel0: Expr
-) -> list[Stmt]:
+def _write_vector(site: Site, total: Buffer, start: int, width: int, pixel: Expr, channel0: Expr) -> list[Stmt]:
     """One vector of sums; a padded one goes through memory once and is stored in narrower pieces."""
     builder = site.plan.builder
     valid = min(width, site.block.valid - start)

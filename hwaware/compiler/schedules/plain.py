@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 
 from hwaware.compiler.epilogue import scalar_operand
-from hwaware.compiler.kernel import Kernel, KernelBuilder, strides_of
+from hwaware.compiler.kernel import Kernel, KernelBuilder, Pack, strides_of
 from hwaware.compiler.tir import (
     Block,
     Buffer,
@@ -314,8 +314,10 @@ def resample(builder: KernelBuilder) -> Kernel:
 
         return seq([*bounds, over_vectors("i", c, builder.target.lanes, vector)])
 
-    return builder.finish(loop("row", n * out_h, lambda number: loop("x", out_w, lambda x: pixel(number, x)), "parallel"))
+    return builder.finish(
+        loop("row", n * out_h, lambda number: loop("x", out_w, lambda x: pixel(number, x)), "parallel")
+    )
 
 
-def _table(name: str, dtype: str) -> object:
+def _table(name: str, dtype: str) -> Pack:
     return lambda constants: constants[name].astype(np.dtype(dtype))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvm import tirx
 
 from hwaware.compiler.kernel import Kernel, KernelBuilder
@@ -77,7 +79,7 @@ def _axis(builder: KernelBuilder, index: int) -> Axis:
     return Axis(size, out, kernel, stride, pad, dilation)
 
 
-def _range(builder: KernelBuilder, index: int, at: Expr, mode: str) -> tuple[Expr, Expr, object]:
+def _range(builder: KernelBuilder, index: int, at: Expr, mode: str) -> tuple[Expr, Expr, Callable[[Expr], Expr]]:
     """First and one-past-last tap of output position `at`, and the input position of a tap."""
     if mode == "adaptive_avg":
         size, out = builder.workload.inputs[0].shape[1 + index], builder.workload.output.shape[1 + index]

@@ -143,9 +143,7 @@ def matmul(builder: KernelBuilder) -> Kernel:
                 ]
                 return seq([bound, *sums])
 
-            writes = [
-                finish(number * n + first + o, first + o, load(total, integer(o), w), w) for o, w in parts
-            ]
+            writes = [finish(number * n + first + o, first + o, load(total, integer(o), w), w) for o, w in parts]
             return with_local([total], seq([*zero, loop("i", k, step), *writes]))
 
         return seq([

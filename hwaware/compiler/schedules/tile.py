@@ -109,8 +109,6 @@ def channel_blocks(channels: int, vectors: int, lanes: int) -> tuple[ChannelBloc
     return tuple(blocks)
 
 
-
-
 @lru_cache(maxsize=4096)
 def choose_depthwise(positions: int, channels: int, target: Target) -> Tile:
     """A tile for depthwise convolution: enough independent sums to hide latency, and registers left for inputs."""

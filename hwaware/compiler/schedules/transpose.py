@@ -68,8 +68,7 @@ def conv2d_transpose(builder: KernelBuilder) -> Kernel:
     ]  # fmt: skip
     tiles = [choose_tile(shape.columns.out, shape.kg, builder.target) for shape in shapes]
     blocks = [
-        channel_blocks(shape.kg, tile.vectors, builder.target.lanes)
-        for shape, tile in zip(shapes, tiles, strict=True)
+        channel_blocks(shape.kg, tile.vectors, builder.target.lanes) for shape, tile in zip(shapes, tiles, strict=True)
     ]
     sizes = [packed_size(shape, block) for shape, block in zip(shapes, blocks, strict=True)]
 

@@ -58,9 +58,7 @@ def lower(graph: Graph) -> Program:
     for node in graph.nodes:
         rule = RULES.get(node.op)
         if rule is None:
-            raise UnsupportedOpError(
-                f"operator aten.{node.op} in module '{node.path or '(top)'}' has no lowering"
-            )
+            raise UnsupportedOpError(f"operator aten.{node.op} in module '{node.path or '(top)'}' has no lowering")
         builder.values[node.name] = rule(builder, node)
     outputs = []
     for index, name in enumerate(graph.outputs):
@@ -74,9 +72,7 @@ def _output(builder: Builder, graph: Graph, name: str, index: int) -> tuple[str,
     value = builder.values[name]
     spec = Spec(value.sizes, builder.buffers[value.buffer].dtype)
     node = Node(f"output_{index}", "clone.default", {}, spec, "")
-    whole = value.buffer not in graph.inputs and value.view.numel() == _elements(
-        builder.buffers[value.buffer]
-    )
+    whole = value.buffer not in graph.inputs and value.view.numel() == _elements(builder.buffers[value.buffer])
     if whole:
         value = builder.materialise(value, range(len(value.sizes)), node, "")
     else:

@@ -230,9 +230,7 @@ def softmax(builder: Builder, node: Node) -> Value:
     return softmax_of(builder, node, value, dim % len(value.sizes), "", log=node.op.startswith("log"))
 
 
-def softmax_of(
-    builder: Builder, node: Node, value: Value, dim: int, suffix: str, *, log: bool = False
-) -> Value:
+def softmax_of(builder: Builder, node: Node, value: Value, dim: int, suffix: str, *, log: bool = False) -> Value:
     """Softmax with `dim` innermost in memory: other dimensions keep their order."""
     rank = len(value.sizes)
     order = (*(d for d in range(rank) if d != dim), dim)
@@ -255,7 +253,7 @@ def layer_norm(builder: Builder, node: Node) -> Value:
     if not is_dense(value.view, order):
         order = tuple(range(rank))
     buffer, spec, dense = builder.dense_input(value, order, node)
-    width = math.prod(int(size) for size in shape)  # type: ignore[arg-type]
+    width = math.prod(value.sizes[rank - len(shape) :])
     rows = Spec((math.prod(spec.shape) // width, width), spec.dtype)
     eps = args["eps"]
     attrs: dict[str, object] = {"eps": eps}

@@ -50,7 +50,8 @@ def memory_order(view: torch.Tensor) -> tuple[int, ...] | None:
             return order
     if view.storage_offset() != 0:
         return None
-    ordered = sorted(range(view.dim()), key=lambda d: (-view.stride(d) if view.shape[d] > 1 else 0, d))
+    strides = view.stride()
+    ordered = sorted(range(view.dim()), key=lambda d: (-strides[d] if view.shape[d] > 1 else 0, d))
     # Dimensions of size 1 may stand anywhere; keep them in place relative to their neighbours in PyTorch's order.
     real = [d for d in ordered if view.shape[d] > 1]
     expected = 1
@@ -125,9 +126,7 @@ class Builder:
         """Append an operation that writes a dense buffer of `sizes` (PyTorch's order) in memory `order`."""
         buffer = node.name + suffix
         spec = Spec(tuple(sizes[d] for d in order), dtype)
-        op = FusedOp(
-            buffer, node.path, kind, [name for name, _ in inputs], [s for _, s in inputs], buffer, spec, attrs
-        )
+        op = FusedOp(buffer, node.path, kind, [name for name, _ in inputs], [s for _, s in inputs], buffer, spec, attrs)
         op.constants.update(constants or {})
         self.ops.append(op)
         self.buffers[buffer] = spec

@@ -19,7 +19,8 @@ Part = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...], int]
 def part(source: torch.Tensor, target: torch.Tensor) -> Part:
     """Shape, input strides and offset, output strides and offset of one move, dimensions merged where possible."""
     dims = [d for d in range(target.dim()) if target.shape[d] != 1]
-    dims.sort(key=lambda d: -target.stride(d))
+    steps = target.stride()
+    dims.sort(key=lambda d: -steps[d])
     shape: list[int] = []
     ins: list[int] = []
     outs: list[int] = []
@@ -34,7 +35,7 @@ def part(source: torch.Tensor, target: torch.Tensor) -> Part:
             outs.append(so)
     if not shape:
         shape, ins, outs = [1], [1], [1]
-    return tuple(shape), tuple(ins), source.storage_offset(), tuple(outs), target.storage_offset()
+    return tuple(shape), tuple(ins), int(source.storage_offset()), tuple(outs), int(target.storage_offset())
 
 
 def emit_parts(

@@ -97,9 +97,7 @@ def scalar(builder: Builder, node: Node, left: str, number: float, op: str) -> V
         value = apply(builder, node, left, Step("reciprocal"))
         builder.add_step(builder.producer[value.buffer], Step("affine", (number, 0.0)), None)
         return value
-    return apply(
-        builder, node, left, Step("clip", (number, math.inf) if op == "max" else (-math.inf, number))
-    )
+    return apply(builder, node, left, Step("clip", (number, math.inf) if op == "max" else (-math.inf, number)))
 
 
 def binary(builder: Builder, node: Node) -> Value:
@@ -138,7 +136,7 @@ def _two_values(builder: Builder, node: Node, op: str, left: str, right: str) ->
     if mode is not None:
         step = Step(name, (), mode)
     else:
-        step = Step(name, (view.storage_offset(),), tuple(view.stride(d) for d in order))
+        step = Step(name, (int(view.storage_offset()),), tuple(view.stride(d) for d in order))
     builder.add_step(target, step, operand.buffer)
     return value
 
@@ -246,7 +244,5 @@ def new_map(builder: Builder, node: Node, value: Value) -> tuple[FusedOp, Value]
         "offset": source.storage_offset(),
     }
     spec = builder.buffers[value.buffer]
-    result = builder.emit(
-        node, "map", [(value.buffer, flat(spec))], shape, order, attrs, dtype=node.spec.dtype
-    )
+    result = builder.emit(node, "map", [(value.buffer, flat(spec))], shape, order, attrs, dtype=node.spec.dtype)
     return builder.producer[result.buffer], result

@@ -64,7 +64,7 @@ def _default_order(rank: int) -> tuple[int, ...]:
 def shuffle(builder: Builder, node: Node) -> Value:
     """Pixel shuffle and channel shuffle: a reshape, a permute and a reshape, as one copy."""
     value = builder.value(next(iter(node.args.values())), node)
-    n, c, *space = value.sizes
+    _, c, *space = value.sizes
     view = value.view
     order = memory_order(view) or channels_last(view.dim())
     target = dense_view(node.spec.shape, order, node.spec.dtype)

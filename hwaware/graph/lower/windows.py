@@ -64,7 +64,9 @@ def reduce(builder: Builder, node: Node) -> Value:
     value = builder.value(node.args["self"], node)
     rank = len(value.sizes)
     dims = node.args.get("dim")
-    chosen = tuple(d % rank for d in dims) if isinstance(dims, tuple) and dims else tuple(range(rank))  # type: ignore[operator]
+    chosen = tuple(range(rank))
+    if isinstance(dims, tuple) and dims:
+        chosen = tuple(d % rank for d in dims if isinstance(d, int))
     mode = {"mean": "mean", "sum": "sum", "amax": "max"}[node.op.split(".")[0]]
     return _reduce_dims(builder, node, value, chosen, mode, keepdim=bool(node.args.get("keepdim", False)))
 
@@ -112,9 +114,7 @@ def upsample(builder: Builder, node: Node) -> Value:
         low, high, fraction = _taps(size_in, size_out, scales[axis], bilinear, align)
         constants |= {f"{name}_low": low, f"{name}_high": high, f"{name}_fraction": fraction}
     attrs: dict[str, object] = {"mode": "bilinear" if bilinear else "nearest"}
-    return builder.emit(
-        node, "resample", [(buffer, spec)], node.spec.shape, channels_last(4), attrs, constants
-    )
+    return builder.emit(node, "resample", [(buffer, spec)], node.spec.shape, channels_last(4), attrs, constants)
 
 
 def _scales(node: Node) -> tuple[float | None, float | None]:

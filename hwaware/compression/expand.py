@@ -1,0 +1,96 @@
+"""From the widths that survived to the widest ones within the budget.
+
+MorphNet's expansion: the largest ω for which ω times the surviving widths, rounded group by group, is within the
+limits (Gordon et al. 2018, arXiv:1711.06798), then whatever of the budget is left goes to single groups, step by step
+of the measured staircase, the most importance a millisecond first. Channels that cost nothing are always taken. No
+group grows beyond the width it came with: no wider ones were measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from hwaware.compression.outline import Widths
+from hwaware.compression.width_costs import WidthCosts
+
+
+def multiplied(costs: WidthCosts, survivors: Widths, omega: float) -> dict[str, int]:
+    """ω times `survivors`, rounded per group, within what the table reaches; 0 stays 0."""
+    return {
+        name: min(costs.full[name], max(costs.floor[name], math.floor(omega * width + 0.5))) if width else 0
+        for name, width in survivors.items()
+    }
+
+
+def expand(costs: WidthCosts, survivors: Widths, limits: Mapping[str, float]) -> tuple[float, dict[str, int]]:
+    """ω and the widths of the largest uniform expansion (or contraction) within `limits`.
+
+    `survivors` at the narrowest the table reaches must be within them.
+    """
+    # Widths change only where ω times a width crosses a half.
+    edges = {0.0} | {
+        (count + 0.5) / width
+        for name, width in survivors.items()
+        if width and costs.spare(name, costs.full[name])
+        for count in range(costs.floor[name], costs.full[name])
+    }
+    steps = sorted(edges)
+    low, high = 0, len(steps)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if costs.meets(multiplied(costs, survivors, _just(steps[middle])), limits):
+            low = middle
+        else:
+            high = middle
+    omega = _just(steps[low])
+    return omega, multiplied(costs, survivors, omega)
+
+
+def _just(edge: float) -> float:
+    """Barely beyond an edge, where rounding in floats cannot fall short of it."""
+    return edge * (1 + 1e-12)
+
+
+def fill(
+    costs: WidthCosts, widths: Widths, limits: Mapping[str, float], importance: Mapping[str, list[float]]
+) -> dict[str, int]:
+    """`widths` with the rest of the budget spent; no group can take its next step after that.
+
+    `importance` lists for each group its channels' importance, the highest first.
+    """
+    filled = dict(widths)
+    while True:
+        moves = list(_moves(costs, filled, limits, importance))
+        if not moves:
+            return filled
+        _, name, width = max(moves)
+        filled[name] = width
+
+
+def _moves(
+    costs: WidthCosts, widths: Widths, limits: Mapping[str, float], importance: Mapping[str, list[float]]
+) -> Iterator[tuple[float, str, int]]:
+    """Steps within the limits: (importance a share of the limits, group, new width)."""
+    before = {name: costs.cost(name, widths) for name in limits}
+    for group, ranked in importance.items():
+        width = widths[group]
+        if width == 0 or width >= costs.full[group]:
+            continue
+        top = next_step(costs, widths, group)
+        wider = {**widths, group: top}
+        if not costs.meets(wider, limits):
+            continue
+        share = sum((costs.cost(name, wider) - before[name]) / limit for name, limit in limits.items())
+        gain = sum(ranked[width:top])
+        yield (gain / share if share > 0 else math.inf, group, top)
+
+
+def next_step(costs: WidthCosts, widths: Widths, group: str) -> int:
+    """The top of the next step of latency: the widest that costs no more than one channel more."""
+    width = widths[group]
+    first = costs.latency({**widths, group: width + 1})
+    top = width + 1
+    while top < costs.full[group] and costs.latency({**widths, group: top + 1}) <= first:
+        top += 1
+    return top

@@ -1,0 +1,200 @@
+"""The shrinking phase: training on L + λ·G, where λ follows from the budget.
+
+Nobody can tune λ: what it does depends on the loss, the learning rate and the units of the cost. What is known is
+where to go. If channels die in the order of r/D, some channel is the last that must go for the budget to be met; its
+r/D is the distance left. The distance shall fall to 0 along a straight line over most of the phase; every few steps λ
+is raised where it is behind the line and lowered where it is ahead. Once the budget is met λ is 0 and what is left of
+the phase trains the survivors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from hwaware.compression.gamma import ScaleSource, Sources, channel_values, named
+from hwaware.compression.outline import Widths
+from hwaware.compression.regulariser import group_slopes, penalty
+from hwaware.compression.width_costs import WidthCosts
+
+DEAD = 0.01  # |γ| of a dead channel
+START = 0.02  # first strength: gradient of the regulariser on an average channel's γ
+FASTER, SLOWER = 1.5, 0.75
+TICKS = 48  # adjustments of λ in a phase
+SHRINKING = 0.6  # share of the phase in which the budget is to be met
+# For a training loop of the user's own, whose length nobody knows beforehand.
+UNKNOWN_STEPS = 600
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One adjustment: the state of the phase after `step` optimiser steps."""
+
+    step: int
+    strength: float  # λ times the mean worth of a channel
+    distance: float  # r/D, relative to the mean D, of the last channel that must still go; 0: budget met
+    latency_ms: float
+    alive: int
+
+
+@dataclass
+class Shrinker:
+    """Hands `extra_loss` and `after_step` to the training of `model`, a model on the graph that `costs` knows.
+
+    `widths`-like values are by group. Dead channels stay dead: γ and β are held at 0.
+    """
+
+    model: nn.Module
+    sources: Sources
+    costs: WidthCosts
+    limits: Mapping[str, float]
+    steps: int | None = None
+    history: list[Tick] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._parameters = named(self.model)
+        self._sizes = {name: self.costs.full[name] for name in self.sources}
+        self.alive = {name: torch.ones(size, dtype=torch.bool) for name, size in self._sizes.items()}
+        self.died = {name: torch.zeros(size, dtype=torch.int64) for name, size in self._sizes.items()}
+        # A scale that crosses zero has died, whatever its momentum makes of it afterwards.
+        self._signs = {
+            source.weight: torch.where(self._parameters[source.weight].detach() < 0, -1.0, 1.0)
+            for found in self.sources.values()
+            for source in found
+        }
+        self.step = 0
+        self._phase = self.steps or UNKNOWN_STEPS
+        self._tick = max(1, self._phase // TICKS)
+        self.strength = START
+        self._slopes = self._worth()
+        self._first = self.distance()
+        if self._first == 0:
+            self.strength = 0.0
+
+    def extra_loss(self, model: nn.Module) -> Tensor:
+        """λ·G for the training loop to add to its loss."""
+        total = penalty(self._parameters, self.sources, self._sizes, self._slopes)
+        return self.strength * total
+
+    def after_step(self, model: nn.Module) -> None:
+        """Bury channels whose scales reached 0 and now and then adjust λ; call it behind every optimiser step."""
+        self.step += 1
+        with torch.no_grad():
+            if self._bury():
+                self._slopes = self._worth()
+            self._hold()
+        if self.step % self._tick == 0 and self.strength > 0:
+            self._adjust()
+
+    def widths(self) -> dict[str, int]:
+        """Alive channels of every group, those that cannot shrink included."""
+        return self.costs.full | {name: int(alive.sum()) for name, alive in self.alive.items()}
+
+    def distance(self) -> float:
+        """r/D of the last channel that must go for the budget to be met; 0 where it is met."""
+        order = self._order()
+        count = self._must_go(order)
+        return order[count - 1][0] if count else 0.0
+
+    def finish(self) -> dict[str, int]:
+        """Bury what must still go, in the order of r/D; the widths that are left meet the budget."""
+        self._slopes = self._worth()
+        order = self._order()
+        for _, name, number in order[: self._must_go(order)]:
+            self.alive[name][number] = False
+            self.died[name][number] = self.step + 1
+        with torch.no_grad():
+            self._hold()
+        return self.costs.nearest(self.widths())
+
+    def importance(self) -> dict[str, Tensor]:
+        """For every group that could shrink a number a channel: survivors by r, above the dead by how late they died."""
+        values = {}
+        for name, r in self._values().items():
+            late = self.died[name].float() / (self.step + 2)
+            values[name] = torch.where(self.alive[name], 1 + r / (r.max() + 1e-12), 0.01 * late)
+        return values
+
+    def _values(self) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return {
+                name: channel_values(self._parameters, found, self._sizes[name])
+                for name, found in self.sources.items()
+            }
+
+    def _worth(self) -> dict[str, float]:
+        """Slopes relative to their mean over living channels, so that strength means the same in every unit."""
+        widths = self.costs.nearest(self.widths())
+        slopes = group_slopes(self.costs, widths, self.limits)
+        slopes = {name: slopes[name] for name in self.sources}
+        living = sum(widths[name] for name in slopes)
+        mean = sum(slope * widths[name] for name, slope in slopes.items()) / max(1, living)
+        return {name: slope / mean if mean else 0.0 for name, slope in slopes.items()}
+
+    def _order(self) -> list[tuple[float, str, int]]:
+        """Living channels that may go, the first to go first: (r/D, group, number)."""
+        order = []
+        for name, r in self._values().items():
+            if self._slopes[name] <= 0:
+                continue
+            living = torch.nonzero(self.alive[name]).flatten()
+            ranked = living[torch.argsort(r[living], stable=True)].tolist()
+            spare = self.costs.spare(name, len(ranked))
+            order += [(float(r[number]) / self._slopes[name], name, number) for number in ranked[:spare]]
+        return sorted(order)
+
+    def _must_go(self, order: list[tuple[float, str, int]]) -> int:
+        """How many of the first in `order` must go until the limits hold; all of them where that is not enough."""
+        low, high = -1, len(order)
+        while high - low > 1:
+            middle = (low + high) // 2
+            widths = self.widths()
+            for _, name, _ in order[:middle]:
+                widths[name] -= 1
+            if self.costs.meets(self.costs.nearest(widths), self.limits):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _adjust(self) -> None:
+        distance = self.distance()
+        share = min(1.0, self.step / (SHRINKING * self._phase))
+        self.strength *= FASTER if distance > self._first * (1 - share) else SLOWER
+        if distance == 0:
+            self.strength = 0.0
+        widths = self.widths()
+        latency = self.costs.latency(self.costs.nearest(widths))
+        self.history.append(Tick(self.step, self.strength, distance, latency, sum(widths.values())))
+
+    def _bury(self) -> bool:
+        """Mark channels dead all of whose scales are at 0 or beyond; whether there were any."""
+        changed = False
+        for name, found in self.sources.items():
+            if not self.strength or not self._slopes[name]:
+                continue
+            highest = torch.full((self._sizes[name],), -1.0)
+            for source in found:
+                signed = (self._parameters[source.weight] * self._signs[source.weight])[source.positions]
+                highest = highest.scatter_reduce(0, source.classes, signed, "amax", include_self=True)
+            dead = (highest <= DEAD) & self.alive[name]
+            if dead.any():
+                self.alive[name] &= ~dead
+                self.died[name][dead] = self.step
+                changed = True
+        return changed
+
+    def _hold(self) -> None:
+        for name, found in self.sources.items():
+            if not self.alive[name].all():
+                for source in found:
+                    self._silence(source, ~self.alive[name][source.classes])
+
+    def _silence(self, source: ScaleSource, dead: Tensor) -> None:
+        positions = source.positions[dead]
+        self._parameters[source.weight].index_fill_(0, positions, 0.0)
+        if source.bias is not None and source.bias in self._parameters:
+            self._parameters[source.bias].index_fill_(0, positions, 0.0)

@@ -1,0 +1,200 @@
+"""What a model costs at any widths of its channel groups, and what one channel of a group is worth.
+
+Latency is the sum over the operations that lowering makes at these widths, each from the measured table; a width
+the table does not reach is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from hwaware.compiler.artifact import program_memory
+from hwaware.compiler.kernel import WEIGHT
+from hwaware.compiler.memory import align, plan_memory
+from hwaware.compiler.schedules import generate
+from hwaware.compiler.targets import Target
+from hwaware.compression.budget import Costs
+from hwaware.compression.outline import Outline, OutlineOp, Widths
+from hwaware.costs.model import Cost, Prediction
+from hwaware.costs.slopes import TOLERANCE
+from hwaware.errors import MissingCostError, ModelError
+from hwaware.graph.channels import ChannelGroup
+from hwaware.graph.ir import Graph
+from hwaware.graph.lower import Program
+from hwaware.graph.workload import Workload
+
+
+class CostSource(Protocol):
+    """What is needed of a `CostModel`."""
+
+    def cost(self, workload: Workload) -> Cost:
+        """Latency of one operation; MissingCostError where it is not known."""
+
+    def predict(self, program: Program, memory_bytes: Mapping[str, int]) -> Prediction:
+        """Latency of a program."""
+
+
+class WidthCosts:
+    """Costs of `graph` (static shapes) while the widths of `groups` change, for code made for `target`.
+
+    Widths are a mapping from every group's name to its number of channels, 0 for a group that vanishes.
+    """
+
+    def __init__(
+        self, graph: Graph, groups: Sequence[ChannelGroup], source: CostSource, target: Target
+    ) -> None:
+        self.full = {group.name: group.size for group in groups}
+        self._graph, self._groups, self._source, self._target = graph, groups, source, target
+        self._outlines: dict[frozenset[str], Outline] = {}
+        self._latencies: dict[tuple[frozenset[str], str, tuple[int, ...]], float] = {}
+        self._weights: dict[str, int] = {}
+        whole = self.outline(self.full)
+        operations = sum(source.cost(op.workload).latency_ms for op in whole.program.ops)
+        # What the table adds once for a whole model.
+        self._overhead = source.predict(whole.program, {}).latency_ms - operations
+        self.floor = {group.name: self._floor(group.name) for group in groups}
+        self._vanishing = {name: self.reaches(self.full | {name: 0}) for name in self.full}
+
+    def outline(self, widths: Widths) -> Outline:
+        """The outline for the groups that are not at width 0."""
+        gone = frozenset(name for name, width in widths.items() if width == 0)
+        if gone not in self._outlines:
+            self._outlines[gone] = Outline(self._graph, self._groups, gone)
+        return self._outlines[gone]
+
+    def latency(self, widths: Widths) -> float:
+        """Milliseconds. Raises MissingCostError, and ModelError where no path through the model is left."""
+        outline = self.outline(widths)
+        if not outline.linear:
+            return self._source.predict(outline.lowered(widths), {}).latency_ms
+        return self._overhead + sum(self.op_latency(outline, op, widths) for op in outline.ops)
+
+    def op_latency(self, outline: Outline, op: OutlineOp, widths: Widths) -> float:
+        """Milliseconds of one operation."""
+        gone = frozenset(name for name, width in widths.items() if width == 0)
+        key = (gone, op.op.name, tuple(widths[name] for name in op.units))
+        if key not in self._latencies:
+            self._latencies[key] = self._source.cost(outline.workload(op, widths)).latency_ms
+        return self._latencies[key]
+
+    def size(self, widths: Widths) -> float:
+        """Bytes of packed weights (a little more than the artifact's where two operations share some)."""
+        outline = self.outline(widths)
+        if not outline.linear:
+            return self.predict(widths).memory_bytes["weights"]
+        return sum(self._packed(outline.workload(op, widths)) for op in outline.ops)
+
+    def memory(self, widths: Widths) -> float:
+        """Bytes of arena and packed weights."""
+        return self.size(widths) + plan_memory(self.outline(widths).at(widths)).size
+
+    def cost(self, name: str, widths: Widths) -> float:
+        """The cost called `name` (latency, memory or size)."""
+        meters: dict[str, Callable[[Widths], float]] = {
+            "latency": self.latency, "memory": self.memory, "size": self.size,
+        }  # fmt: skip
+        return meters[name](widths)
+
+    def costs(self, widths: Widths) -> Costs:
+        """All costs."""
+        return Costs(self.latency(widths), self.memory(widths), self.size(widths))
+
+    def meets(self, widths: Widths, limits: Mapping[str, float]) -> bool:
+        """Whether the model exists, the table knows it, and nothing is above its limit."""
+        try:
+            return all(self.cost(name, widths) <= limit for name, limit in limits.items())
+        except (MissingCostError, ModelError):
+            return False
+
+    def reaches(self, widths: Widths) -> bool:
+        """Whether the model exists and the table knows it."""
+        try:
+            self.latency(widths)
+        except (MissingCostError, ModelError):
+            return False
+        return True
+
+    def predict(self, widths: Widths) -> Prediction:
+        """The prediction for the graph that is really sliced and lowered, with its exact memory plan."""
+        program = self.outline(widths).lowered({name: width for name, width in widths.items() if width})
+        return self._source.predict(program, program_memory(program, self._target))
+
+    def least(self) -> dict[str, int]:
+        """The narrowest widths the table reaches; groups vanish where that is possible and cheaper."""
+        least = dict(self.floor)
+        for name in [name for name, able in self._vanishing.items() if able]:
+            without = least | {name: 0}
+            if self.reaches(without) and self.latency(without) < self.latency(least):
+                least = without
+        return least
+
+    def nearest(self, alive: Widths) -> dict[str, int]:
+        """`alive` raised to widths the table reaches; a group without channels vanishes where it may."""
+        widths = {name: max(count, self.floor[name]) for name, count in alive.items()}
+        for name, count in alive.items():
+            if count == 0 and self._vanishing[name] and self.reaches(widths | {name: 0}):
+                widths[name] = 0
+        return widths
+
+    def spare(self, name: str, width: int) -> int:
+        """How many of `width` channels of a group can go."""
+        return width if self._vanishing[name] else max(0, width - self.floor[name])
+
+    def can_shrink(self, name: str, width: int) -> bool:
+        """Whether a group of `width` channels can lose some that the table knows the effect of."""
+        return self.spare(name, width) > 0
+
+    def slopes(self, widths: Widths) -> dict[str, dict[str, float]]:
+        """For each group milliseconds a channel, by operation.
+
+        The secant to the next width at which the operation is cheaper, by more than the noise of measuring: a
+        staircase's one-channel difference is mostly 0 and sometimes a whole step. A width counts wherever it
+        enters an operation, so that one group on both sides of a convolution gives the true 2n - 1, and a
+        depthwise convolution its C once.
+        """
+        outline = self.outline(widths)
+        found: dict[str, dict[str, float]] = {name: {} for name in self.full}
+        for op in outline.ops:
+            for name in op.units:
+                found[name][op.op.name] = self._secant(outline, op, name, widths)
+        return found
+
+    def _secant(self, outline: Outline, op: OutlineOp, group: str, widths: Widths) -> float:
+        here = cheapest = self.op_latency(outline, op, widths)
+        width = widths[group]
+        for lower in range(width - 1, 0, -1):
+            try:
+                cheapest = min(cheapest, self.op_latency(outline, op, {**widths, group: lower}))
+            except MissingCostError:
+                break
+            if here - cheapest > TOLERANCE * here:
+                return (here - cheapest) / (width - lower)
+        return here / width
+
+    def byte_slope(self, name: str, group: str, widths: Widths) -> float:
+        """Bytes of `name` (memory or size) a channel: the secant to half the group's width."""
+        width = widths[group]
+        half = max(1, width // 2) if width > 1 else 0
+        if half == 0 and not self._vanishing[group]:
+            return 0.0
+        less = {**widths, group: half}
+        return max(0.0, self.cost(name, widths) - self.cost(name, less)) / (width - half)
+
+    def _floor(self, name: str) -> int:
+        """The narrowest width of a group that the table reaches while the others are whole."""
+        low, high = 0, self.full[name]
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.reaches(self.full | {name: middle}):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _packed(self, workload: Workload) -> int:
+        key = workload.key
+        if key not in self._weights:
+            arguments = generate(workload, self._target).arguments
+            self._weights[key] = sum(align(one.bytes) for one in arguments if one.role == WEIGHT)
+        return self._weights[key]
