@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "cell.h"
 
 #include "conditions.h"
@@ -13,7 +12,6 @@
 #include "text.h"
 #include "workspace.h"
 
-#include <sys/mman.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +109,6 @@ static const char *bind(bound_cell *bound, uint64_t seed)
             posix_memalign(&bound->memory[i], HWA_ALIGNMENT, arg->bytes > 0 ? (size_t)arg->bytes : 1) != 0) {
             return out_of_memory;
         }
-        if (getenv("NOHUGE")) madvise((void*)((uintptr_t)bound->memory[i] & ~4095ul), arg->bytes+4096, MADV_NOHUGEPAGE);
         fill(arg, bound->memory[i], &random);
         if (hwa_tensor_set(&bound->tensors[i], arg->ndim, arg->shape, arg->code, arg->bits, bound->memory[i]) != 0) {
             return hwa_error_text();

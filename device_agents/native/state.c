@@ -1,10 +1,8 @@
-#define _GNU_SOURCE
 #include "state.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum { LINE = 64 };
 
@@ -14,12 +12,10 @@ bool hwa_state_init(hwa_state *state, const hwa_cell *cell, void *const *memory,
     if (bytes == 0) {
         return true;
     }
-    void *others = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (others == MAP_FAILED) {
+    state->others = malloc(bytes);
+    if (state->others == NULL) {
         return false;
     }
-    if (getenv("NOHUGE")) madvise(others, bytes, MADV_NOHUGEPAGE);
-    state->others = others;
     memset(state->others, 1, bytes); /* untouched pages would all be the one page of zeros */
     return true;
 }
@@ -48,14 +44,12 @@ void hwa_state_leave(const hwa_state *state)
     for (size_t i = 0; i < state->bytes; i += LINE) {
         (void)others[i];
     }
-    if (getenv("OUT")) touch_role(state, HWA_OUTPUT);
+    touch_role(state, HWA_OUTPUT);
     touch_role(state, HWA_INPUT);
 }
 
 void hwa_state_free(hwa_state *state)
 {
-    if (state->others != NULL) {
-        munmap(state->others, state->bytes);
-        state->others = NULL;
-    }
+    free(state->others);
+    state->others = NULL;
 }

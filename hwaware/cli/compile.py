@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compile and say what was written."""
     from hwaware.compiler.artifact import build_artifact
-    from hwaware.compression.saved import artifact_extra
+    from hwaware.compression.report_extra import report_extra
     from hwaware.devices.device import open_device
     from hwaware.profiling.target import target_of
     from hwaware.reference import load_model
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         target,
         args.out,
         name=loaded.name,
-        extra=artifact_extra(Path(args.model)),
+        extra=report_extra(Path(args.model)),
     )
     memory = artifact.manifest["memory"]
     text = (

@@ -16,6 +16,7 @@ import numpy as np
 from hwaware.compiler.epilogue import apply_steps
 from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Buffer, Expr, Stmt, buffer, function, seq, store
+from hwaware.errors import BuildError
 from hwaware.graph.ir import Spec
 from hwaware.graph.workload import CHANNEL, NONE, Step, Workload
 
@@ -57,9 +58,22 @@ class Kernel:
         return [np.ascontiguousarray(pack(constants)).reshape(-1) for pack in self.packs]
 
 
+# Kernels compute indices in 32 bits.
+MAX_ELEMENTS = 2**31 - 1
+
+
 def size_of(spec: Spec) -> int:
-    """Elements of a tensor."""
-    return math.prod(spec.shape)
+    """Elements of a tensor; BuildError if a kernel cannot index them."""
+    return _indexable(math.prod(spec.shape))
+
+
+def _indexable(count: int) -> int:
+    if count > MAX_ELEMENTS:
+        raise BuildError(
+            f"a tensor of {count} elements is above the {MAX_ELEMENTS} a kernel can index: "
+            "use a smaller batch or input"
+        )
+    return count
 
 
 @dataclass
@@ -92,7 +106,7 @@ class KernelBuilder:
 
     def constant(self, name: str, size: int, pack: Pack, dtype: str = "float32") -> Buffer:
         """Declare a packed constant; `pack` makes it from the operation's constants."""
-        made = buffer(name, size, dtype)
+        made = buffer(name, _indexable(size), dtype)
         self.constants.append(made)
         self.packs.append(pack)
         self.arguments.append(Argument(WEIGHT, dtype, max(1, size)))

@@ -55,9 +55,7 @@ class Budget:
         for part in filter(str.strip, text.split(",")):
             name, equals, amount = (piece.strip() for piece in part.partition("="))
             if not equals or name not in known:
-                raise BudgetError(
-                    f"budget {part.strip()!r}: write {', '.join(known)} = an amount, like {EXAMPLE}"
-                )
+                raise BudgetError(f"budget {part.strip()!r}: write {', '.join(known)} = an amount, like {EXAMPLE}")
             if name in found:
                 raise BudgetError(f"budget {text!r} limits {name} twice: write it once")
             found[name] = amount

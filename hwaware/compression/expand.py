@@ -16,34 +16,36 @@ from hwaware.compression.width_costs import WidthCosts
 
 
 def multiplied(costs: WidthCosts, survivors: Widths, omega: float) -> dict[str, int]:
-    """ω times `survivors`, rounded per group, within what the table reaches; 0 stays 0."""
+    """ω times `survivors`, rounded per group, never above the full width; 0 stays 0."""
     return {
-        name: min(costs.full[name], max(costs.floor[name], math.floor(omega * width + 0.5))) if width else 0
+        name: min(costs.full[name], math.floor(omega * width + 0.5))
+        for name, width in survivors.items()
         for name, width in survivors.items()
     }
 
 
 def expand(costs: WidthCosts, survivors: Widths, limits: Mapping[str, float]) -> tuple[float, dict[str, int]]:
-    """ω and the widths of the largest uniform expansion (or contraction) within `limits`.
+    """The largest ω, from 1 up, for which the multiplied `survivors` are within `limits`; ω and the widths.
 
-    `survivors` at the narrowest the table reaches must be within them.
+    `survivors` themselves must be within them.
     """
     # Widths change only where ω times a width crosses a half.
-    edges = {0.0} | {
-        (count + 0.5) / width
-        for name, width in survivors.items()
-        if width and costs.spare(name, costs.full[name])
-        for count in range(costs.floor[name], costs.full[name])
-    }
-    steps = sorted(edges)
-    low, high = 0, len(steps)
+    edges = sorted(
+        {
+            (count + 0.5) / width
+            for name, width in survivors.items()
+            if width
+            for count in range(width, costs.full[name])
+        }
+    )
+    low, high = -1, len(edges)
     while high - low > 1:
         middle = (low + high) // 2
-        if costs.meets(multiplied(costs, survivors, _just(steps[middle])), limits):
+        if costs.meets(multiplied(costs, survivors, _just(edges[middle])), limits):
             low = middle
         else:
             high = middle
-    omega = _just(steps[low])
+    omega = _just(edges[low]) if low >= 0 else 1.0
     return omega, multiplied(costs, survivors, omega)
 
 

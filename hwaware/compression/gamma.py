@@ -31,7 +31,9 @@ class ScaleSource:
 Sources = Mapping[str, tuple[ScaleSource, ...]]  # by group
 
 
-def scale_sources(graph: Graph, groups: Iterable[ChannelGroup]) -> tuple[dict[str, tuple[ScaleSource, ...]], dict[str, str]]:
+def scale_sources(
+    graph: Graph, groups: Iterable[ChannelGroup]
+) -> tuple[dict[str, tuple[ScaleSource, ...]], dict[str, str]]:
     """The BatchNorm scales of each group that can shrink, and for every other group why it cannot.
 
     Raises ModelError where no group has any: a regulariser that reaches nothing would change nothing, silently.
@@ -44,7 +46,11 @@ def scale_sources(graph: Graph, groups: Iterable[ChannelGroup]) -> tuple[dict[st
     sources: dict[str, tuple[ScaleSource, ...]] = {}
     fixed: dict[str, str] = {}
     for group in groups:
-        found = [_source(member.tensor, norms[member.tensor], member.index) for member in group.members if member.tensor in norms]
+        found = [
+            _source(member.tensor, norms[member.tensor], member.index)
+            for member in group.members
+            if member.tensor in norms
+        ]
         covered = {number for source in found for number in source.classes.tolist()}
         if group.pinned is not None:
             fixed[group.name] = group.pinned

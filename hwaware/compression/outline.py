@@ -46,13 +46,10 @@ class Outline:
 
     def __init__(self, graph: Graph, groups: Sequence[ChannelGroup], gone: frozenset[str]) -> None:
         self._graph = graph
-        self._gone: dict[str, Sequence[int]] = {name: () for name in sorted(gone)}
+        self._gone: dict[str, Sequence[int]] = dict.fromkeys(sorted(gone), ())
         self._full = {group.name: group.size for group in groups if group.name not in gone}
         self._even = all(
-            len(set(member.unit)) == 1
-            for group in groups
-            for member in group.members
-            if group.name in self._full
+            len(set(member.unit)) == 1 for group in groups for member in group.members if group.name in self._full
         )
         self._lowered: dict[tuple[int, ...], Program] = {}
         self.program = self.lowered(self._full)
@@ -75,9 +72,7 @@ class Outline:
                 step = _difference(base, family(op.workload).coordinates)
                 if any(step):
                     found[name] = step
-        return tuple(
-            OutlineOp(op, op.workload, found) for op, found in zip(self.program.ops, units, strict=True)
-        )
+        return tuple(OutlineOp(op, op.workload, found) for op, found in zip(self.program.ops, units, strict=True))
 
     @cached_property
     def linear(self) -> bool:
@@ -91,9 +86,7 @@ class Outline:
     @cached_property
     def _probes(self) -> dict[str, Program]:
         """One class less, group by group; a group of one class stays as it is."""
-        return {
-            name: self.lowered({**self._full, name: size - 1}) for name, size in self._full.items() if size > 1
-        }
+        return {name: self.lowered({**self._full, name: size - 1}) for name, size in self._full.items() if size > 1}
 
     def workload(self, op: OutlineOp, widths: Widths) -> Workload:
         """What `op` computes at `widths`. ValueError where such widths do not fit its groups."""

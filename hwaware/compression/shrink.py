@@ -2,8 +2,8 @@
 
 Nobody can tune λ: what it does depends on the loss, the learning rate and the units of the cost. What is known is
 where to go. If channels die in the order of r/D, some channel is the last that must go for the budget to be met; its
-r/D is the distance left. The distance shall fall to 0 along a straight line over most of the phase; every few steps λ
-is raised where it is behind the line and lowered where it is ahead. Once the budget is met λ is 0 and what is left of
+r/D is the distance left. Every few steps λ is raised where the distance falls too slowly to be 0 after most of the
+phase, and lowered where it falls more than twice as fast as that. Once the budget is met λ is 0 and what is left of
 the phase trains the survivors.
 """
 
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from hwaware.compression.gamma import ScaleSource, Sources, channel_values, named
-from hwaware.compression.outline import Widths
 from hwaware.compression.regulariser import group_slopes, penalty
 from hwaware.compression.width_costs import WidthCosts
 
@@ -44,7 +43,7 @@ class Tick:
 class Shrinker:
     """Hands `extra_loss` and `after_step` to the training of `model`, a model on the graph that `costs` knows.
 
-    `widths`-like values are by group. Dead channels stay dead: γ and β are held at 0.
+    `costs` and `sources` have the same groups. Dead channels stay dead: γ and β are held at 0.
     """
 
     model: nn.Module
@@ -56,7 +55,7 @@ class Shrinker:
 
     def __post_init__(self) -> None:
         self._parameters = named(self.model)
-        self._sizes = {name: self.costs.full[name] for name in self.sources}
+        self._sizes = self.costs.full
         self.alive = {name: torch.ones(size, dtype=torch.bool) for name, size in self._sizes.items()}
         self.died = {name: torch.zeros(size, dtype=torch.int64) for name, size in self._sizes.items()}
         # A scale that crosses zero has died, whatever its momentum makes of it afterwards.
@@ -70,9 +69,7 @@ class Shrinker:
         self._tick = max(1, self._phase // TICKS)
         self.strength = START
         self._slopes = self._worth()
-        self._first = self.distance()
-        if self._first == 0:
-            self.strength = 0.0
+        self._pace, self._before = 0.0, self.distance()
 
     def extra_loss(self, model: nn.Module) -> Tensor:
         """λ·G for the training loop to add to its loss."""
@@ -90,8 +87,8 @@ class Shrinker:
             self._adjust()
 
     def widths(self) -> dict[str, int]:
-        """Alive channels of every group, those that cannot shrink included."""
-        return self.costs.full | {name: int(alive.sum()) for name, alive in self.alive.items()}
+        """How many channels of every group are alive."""
+        return {name: int(alive.sum()) for name, alive in self.alive.items()}
 
     def distance(self) -> float:
         """r/D of the last channel that must go for the budget to be met; 0 where it is met."""
@@ -111,7 +108,7 @@ class Shrinker:
         return self.costs.nearest(self.widths())
 
     def importance(self) -> dict[str, Tensor]:
-        """For every group that could shrink a number a channel: survivors by r, above the dead by how late they died."""
+        """A number for every channel: survivors by r, and below them the dead by how late they died."""
         values = {}
         for name, r in self._values().items():
             late = self.died[name].float() / (self.step + 2)
@@ -121,15 +118,13 @@ class Shrinker:
     def _values(self) -> dict[str, Tensor]:
         with torch.no_grad():
             return {
-                name: channel_values(self._parameters, found, self._sizes[name])
-                for name, found in self.sources.items()
+                name: channel_values(self._parameters, found, self._sizes[name]) for name, found in self.sources.items()
             }
 
     def _worth(self) -> dict[str, float]:
         """Slopes relative to their mean over living channels, so that strength means the same in every unit."""
         widths = self.costs.nearest(self.widths())
         slopes = group_slopes(self.costs, widths, self.limits)
-        slopes = {name: slopes[name] for name in self.sources}
         living = sum(widths[name] for name in slopes)
         mean = sum(slope * widths[name] for name, slope in slopes.items()) / max(1, living)
         return {name: slope / mean if mean else 0.0 for name, slope in slopes.items()}
@@ -162,8 +157,13 @@ class Shrinker:
 
     def _adjust(self) -> None:
         distance = self.distance()
-        share = min(1.0, self.step / (SHRINKING * self._phase))
-        self.strength *= FASTER if distance > self._first * (1 - share) else SLOWER
+        self._pace = 0.5 * self._pace + 0.5 * (self._before - distance)
+        self._before = distance
+        left = max(1.0, (SHRINKING * self._phase - self.step) / self._tick)
+        if self._pace < distance / left:
+            self.strength *= FASTER
+        elif self._pace > 2 * distance / left:
+            self.strength *= SLOWER
         if distance == 0:
             self.strength = 0.0
         widths = self.widths()

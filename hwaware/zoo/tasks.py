@@ -18,7 +18,7 @@ EVAL_BATCH = 500
 def zoo_task(name: str, data: str) -> Task:
     """Task of the untrained net `name`, built for the shape and classes of the data spec `data`.
 
-    Loss: cross entropy. Metric: accuracy on the test images in percent. Train it with `recipe(name, data)`.
+    Loss: cross entropy. Metric: accuracy on the test images, a fraction. Train it with `recipe(name, data)`.
     Raises ModelError for an unknown net, TaskError for data that is unknown or broken.
     """
     dataset = datasets.load(data, find(name).min_size)
@@ -38,5 +38,5 @@ def zoo_task(name: str, data: str) -> Task:
 
 
 def accuracy(output: Tensor, target: Tensor) -> float:
-    """Percent of the rows of `output` (N, classes) whose largest entry is at `target` (N,)."""
-    return 100.0 * (output.argmax(dim=1) == target).float().mean().item()
+    """Fraction of the rows of `output` (N, classes) whose largest entry is at `target` (N,)."""
+    return (output.argmax(dim=1) == target).float().mean().item()

@@ -110,6 +110,8 @@ def _merge(
     """Join neighbouring dimensions that every operand walks through evenly; the innermost stays where a step
     reads one value a channel."""
     spread = {step: step.operand for step in steps if isinstance(step.operand, tuple)}
+    if not shape:
+        return (1,), (0,), {step: (0,) for step in spread}
     walks = [strides, *spread.values()]
     keep_last = any(step.operand not in (FULL, "none") and not isinstance(step.operand, tuple) for step in steps)
     groups = [[d] for d in range(len(shape)) if shape[d] > 1 or (keep_last and d == len(shape) - 1)] or [[0]]

@@ -9,6 +9,8 @@ from hwaware.graph import ops
 from hwaware.graph.ir import Graph, Node, Ref, Spec
 from hwaware.graph.lower import anchors, elementwise, shapes, windows
 from hwaware.graph.lower.builder import Builder, Value, dense_view
+from hwaware.graph.lower.checks import check_input, check_types
+from hwaware.graph.lower.constants import evaluated
 from hwaware.graph.lower.program import FusedOp, Program
 
 __all__ = ["FusedOp", "Program", "lower"]
@@ -29,6 +31,7 @@ _GROUPS: tuple[tuple[frozenset[str], Rule], ...] = (
     (ops.REDUCE, windows.reduce),
     (ops.UPSAMPLE, windows.upsample),
     (frozenset({"prelu.default"}), elementwise.prelu),
+    (frozenset({"elu.default"}), elementwise.elu),
     (frozenset(elementwise.UNARY), elementwise.unary),
     (ops.BINARY | ops.SCALAR_BINARY, elementwise.binary),
     (ops.RESHAPE | ops.PERMUTE | ops.EXPAND | ops.SLICE, shapes.view),
@@ -45,6 +48,7 @@ def lower(graph: Graph) -> Program:
     Raises `UnsupportedOpError`, naming the operator and its module path, for arguments no rule covers.
     """
     graph = _without_identities(graph)
+    graph = evaluated(graph)
     builder = Builder(graph)
     builder.uses = {name: len(users) for name, users in graph.users().items()}
     for name in graph.outputs:
@@ -53,12 +57,14 @@ def lower(graph: Graph) -> Program:
     for name, spec in graph.inputs.items():
         builder.buffers[name] = spec
         builder.pinned.add(name)
+        check_input(name, spec)
         builder.values[name] = Value(name, dense_view(spec.shape, range(len(spec.shape)), spec.dtype))
         inputs.append((name, name, spec))
     for node in graph.nodes:
         rule = RULES.get(node.op)
         if rule is None:
             raise UnsupportedOpError(f"operator aten.{node.op} in module '{node.path or '(top)'}' has no lowering")
+        check_types(builder, node)
         builder.values[node.name] = rule(builder, node)
     outputs = []
     for index, name in enumerate(graph.outputs):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from hwaware.graph.ir import Node, Ref, Spec
-from hwaware.graph.lower.builder import Builder, Value, channels_last, is_dense
+from hwaware.graph.lower.builder import Builder, Value, channels_last, is_dense, memory_order
 from hwaware.graph.lower.elementwise import with_constant
 from hwaware.graph.lower.program import FusedOp
 from hwaware.graph.workload import CHANNEL, Step
@@ -25,7 +25,7 @@ def _pair(values: object, rank: int, neutral: int) -> tuple[int, int]:
 def image(builder: Builder, node: Node, value: Value) -> tuple[str, Spec, Value]:
     """Buffer, (N, H, W, C) spec and value of an input in channels-last order."""
     rank = len(value.sizes)
-    if rank not in (3, 4):
+    if rank != (3 if "1d" in node.op else 4):
         raise builder.refuse(node, f"an input of rank {rank} is not supported, it needs a batch dimension")
     buffer, spec, dense = builder.dense_input(value, channels_last(rank), node)
     if rank == 3:
@@ -86,7 +86,7 @@ def batch_norm(builder: Builder, node: Node) -> Value:
         shift = shift + builder.constant(args["bias"])
     name = next(node.refs())
     op = builder.open_op(name)
-    if op is not None and _foldable(op):
+    if op is not None and _foldable(op, builder.values[name]):
         _fold(builder, op, scale, shift)
         return builder.values[name]
     shape = [1, -1] + [1] * (len(node.spec.shape) - 2)
@@ -109,7 +109,10 @@ def _shift_last(builder: Builder, value: Value, shift: np.ndarray) -> Value:
     return value
 
 
-def _foldable(op: FusedOp) -> bool:
+def _foldable(op: FusedOp, value: Value) -> bool:
+    order = memory_order(value.view)
+    if order is None or order[-1] != 1 or value.sizes[1] != op.output_spec.shape[-1]:
+        return False  # a reshape or permute lies between: the normalised dimension is not the operation's channels
     bias_only = all(step.name == "add" and step.constant and step.operand == CHANNEL for step in op.steps)
     return op.kind in ("conv2d", "conv2d_transpose", "dense") and bias_only
 
@@ -163,8 +166,10 @@ def matmul(builder: Builder, node: Node) -> Value:
         if weight.ndim == 2:
             return _dense(builder, node, builder.value(first, node), np.ascontiguousarray(weight.T))
     a, b = builder.value(first, node), builder.value(second, node)
-    if len(a.sizes) < 2 or a.sizes[:-2] != b.sizes[:-2]:
-        raise builder.refuse(node, f"shapes {a.sizes} and {b.sizes} need equal batch dimensions")
+    if min(len(a.sizes), len(b.sizes)) < 2:
+        raise builder.refuse(node, f"shapes {a.sizes} and {b.sizes}: vectors are not supported, add a dimension")
+    batch = node.spec.shape[:-2]
+    a, b = (Value(item.buffer, item.view.expand(*batch, *item.sizes[-2:])) for item in (a, b))
     return product(builder, node, a, b, node.spec.shape, "")
 
 
@@ -189,9 +194,9 @@ def product(builder: Builder, node: Node, a: Value, b: Value, sizes: tuple[int, 
 def attention(builder: Builder, node: Node) -> Value:
     """softmax(q·kᵀ·scale + mask)·v from its parts."""
     args = node.args
-    if args.get("is_causal") or args.get("dropout_p"):
-        raise builder.refuse(node, "is_causal and dropout are not supported; pass a mask")
     q, k, v = (builder.value(args[name], node) for name in ("query", "key", "value"))
+    if args.get("dropout_p") or not q.sizes[:-2] == k.sizes[:-2] == v.sizes[:-2]:
+        raise builder.refuse(node, "dropout, grouped queries and broadcast keys are not supported")
     scale = args.get("scale")
     factor = float(scale) if isinstance(scale, (int, float)) else 1.0 / math.sqrt(q.sizes[-1])
     # Transposed keys are usually how they lie already; make them so where not.
@@ -200,22 +205,29 @@ def attention(builder: Builder, node: Node) -> Value:
     scores = product(builder, node, q, Value(keys.buffer, keys.view.transpose(-1, -2)), sizes, "_scores")
     op = builder.producer[scores.buffer]
     builder.add_step(op, Step("affine", (factor, 0.0)), None)
-    mask = args.get("attn_mask")
+    mask = _mask_values(builder, node, sizes)
     if mask is not None:
-        scores = _mask(builder, node, scores, sizes)
+        scores = _mask(builder, node, scores, mask)
     weights = softmax_of(builder, node, scores, len(sizes) - 1, "_softmax")
     return product(builder, node, weights, v, node.spec.shape, "")
 
 
-def _mask(builder: Builder, node: Node, scores: Value, sizes: tuple[int, ...]) -> Value:
-    mask = node.args["attn_mask"]
+def _mask_values(builder: Builder, node: Node, sizes: tuple[int, ...]) -> np.ndarray | None:
+    if node.args.get("is_causal"):
+        return np.tril(np.ones(sizes[-2:], np.bool_))
+    mask = node.args.get("attn_mask")
+    if mask is None:
+        return None
     if not builder.is_constant(mask):
         raise builder.refuse(node, "a mask that is computed from the input is not supported")
-    values = builder.constant(mask)
+    return builder.constant(mask)
+
+
+def _mask(builder: Builder, node: Node, scores: Value, values: np.ndarray) -> Value:
     if values.dtype == np.bool_:
         # Large and finite: exp of the difference is zero, and -inf - -inf never happens.
         values = np.where(values, 0.0, -1e30)
-    named = Node(node.name + "_masked", node.op, node.args, Spec(sizes, "float32"), node.path)
+    named = Node(node.name + "_masked", node.op, node.args, Spec(scores.sizes, "float32"), node.path)
     builder.values[node.name + "_scores"] = scores
     builder.uses[node.name + "_scores"] = 1
     clipped = np.maximum(values.astype(np.float32), -1e30)

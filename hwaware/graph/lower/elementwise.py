@@ -43,7 +43,6 @@ UNARY: dict[str, Callable[[Node], Step | None]] = {
     "gelu.default": lambda node: Step("gelu", (str(node.args["approximate"]),)),
     "sigmoid.default": lambda node: Step("sigmoid"),
     "tanh.default": lambda node: Step("tanh"),
-    "elu.default": lambda node: Step("elu", (_number(node.args["alpha"], 1.0),)),
     "exp.default": lambda node: Step("exp"),
     "sqrt.default": lambda node: Step("sqrt"),
     "rsqrt.default": lambda node: Step("rsqrt"),
@@ -73,12 +72,24 @@ def unary(builder: Builder, node: Node) -> Value:
     return apply(builder, node, next(node.refs()), step)
 
 
+def elu(builder: Builder, node: Node) -> Value:
+    """ELU, and SELU, which is one with a factor behind it."""
+    alpha, scale, input_scale = (_number(node.args[name], 1.0) for name in ("alpha", "scale", "input_scale"))
+    if input_scale != 1.0:
+        raise builder.refuse(node, f"input_scale={input_scale} is not supported")
+    value = apply(builder, node, next(node.refs()), Step("elu", (alpha,)))
+    if scale != 1.0:
+        builder.add_step(builder.producer[value.buffer], Step("affine", (scale, 0.0)), None)
+    return value
+
+
 def prelu(builder: Builder, node: Node) -> Value:
-    """PReLU: one slope, or one a channel."""
+    """PReLU; one slope for all is repeated, because a trained number has no place in a workload's key."""
     slope = builder.constant(node.args["weight"])
-    if slope.size == 1:
-        return apply(builder, node, next(node.refs()), Step("leaky_relu", (float(slope.reshape(-1)[0]),)))
-    shape = [1, -1] + [1] * (len(node.spec.shape) - 2)
+    rank = len(node.spec.shape)
+    if slope.size == 1 and rank > 1:
+        slope = np.repeat(slope, node.spec.shape[1])
+    shape = [1, -1] + [1] * (rank - 2) if rank > 1 else [-1]
     return with_constant(builder, node, next(node.refs()), "prelu", slope.reshape(shape))
 
 
@@ -110,6 +121,8 @@ def binary(builder: Builder, node: Node) -> Value:
         if alpha != 1.0:
             raise builder.refuse(node, "alpha with a constant first operand is not supported")
     assert isinstance(left, Ref)
+    if op == "rsub" and alpha != 1.0 and isinstance(node.args["self"], Ref):
+        raise builder.refuse(node, f"alpha={alpha} is not supported")
     if not isinstance(right, Ref):
         return scalar(builder, node, left.name, alpha * _number(right, 0.0), op)
     if builder.is_constant(right):
@@ -132,7 +145,7 @@ def _two_values(builder: Builder, node: Node, op: str, left: str, right: str) ->
     operand = builder.values[other]
     order = _order(value.view)
     view = operand.view.expand(shape)
-    mode = _operand_mode(view, order, shape)
+    mode = _operand_mode(view, order, shape, target)
     if mode is not None:
         step = Step(name, (), mode)
     else:
@@ -149,7 +162,7 @@ def _join(builder: Builder, node: Node, op: str, base: str, operand: Value) -> V
     if anchor is None or value.sizes != shape or operand.buffer == value.buffer or not _whole(builder, value):
         return None
     order = _order(value.view)
-    mode = _operand_mode(operand.view.expand(shape), order, shape)
+    mode = _operand_mode(operand.view.expand(shape), order, shape, anchor)
     if mode is None and operand.sizes == shape:
         operand = builder.materialise(operand, order, node, "_operand")
         mode = FULL
@@ -176,8 +189,10 @@ def _whole(builder: Builder, value: Value) -> bool:
     return memory_order(value.view) is not None and math.prod(value.sizes) == size
 
 
-def _operand_mode(view: torch.Tensor, order: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
-    """How an epilogue reads an operand of the output's shape: the whole output, or one value a channel."""
+def _operand_mode(
+    view: torch.Tensor, order: tuple[int, ...], shape: tuple[int, ...], op: FusedOp
+) -> str | None:
+    """How the epilogue of `op` reads an operand of its shape: the whole output, or one value a channel."""
     if view.storage_offset() != 0:
         return None
     reference = dense_view(shape, order)
@@ -185,9 +200,15 @@ def _operand_mode(view: torch.Tensor, order: tuple[int, ...], shape: tuple[int, 
     if all(view.stride(d) == reference.stride(d) for d in real):
         return FULL
     inner = order[-1]
-    if view.stride(inner) == 1 and all(view.stride(d) == 0 for d in real if d != inner):
+    per_channel = view.stride(inner) == 1 and all(view.stride(d) == 0 for d in real if d != inner)
+    if per_channel and _has_channels(op, shape[inner]):
         return CHANNEL
     return None
+
+
+def _has_channels(op: FusedOp, count: int) -> bool:
+    """Whether a value's innermost dimension is the operation's channels: a reshape may lie between them."""
+    return op.output_spec.shape[-1] == count
 
 
 def with_constant(builder: Builder, node: Node, name: str, op: str, constant: np.ndarray) -> Value:
@@ -199,25 +220,25 @@ def with_constant(builder: Builder, node: Node, name: str, op: str, constant: np
     value = builder.values[name]
     anchor = builder.open_op(name)
     if anchor is not None and value.sizes == shape and _whole(builder, value):
-        step, packed = _constant_step(op, constant, _order(value.view), shape)
+        step, packed = _constant_step(op, constant, _order(value.view), shape, anchor)
         if step.operand == CHANNEL or anchor.kind == "map":
             builder.add_step(anchor, step, packed)
             return value
     target, value = new_map(builder, node, value)
-    step, packed = _constant_step(op, constant, _order(value.view), shape)
+    step, packed = _constant_step(op, constant, _order(value.view), shape, target)
     builder.add_step(target, step, packed)
     return value
 
 
 def _constant_step(
-    op: str, constant: np.ndarray, order: tuple[int, ...], shape: tuple[int, ...]
+    name: str, constant: np.ndarray, order: tuple[int, ...], shape: tuple[int, ...], op: FusedOp
 ) -> tuple[Step, np.ndarray]:
     lifted = constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape)
     inner = order[-1]
-    if lifted.shape[inner] == shape[inner] == lifted.size:
-        return Step(op, (), CHANNEL, constant=True), lifted.reshape(-1)
+    if lifted.shape[inner] == shape[inner] == lifted.size and _has_channels(op, shape[inner]):
+        return Step(name, (), CHANNEL, constant=True), lifted.reshape(-1)
     full = np.broadcast_to(lifted, shape).transpose(order)
-    return Step(op, (), FULL, constant=True), full.reshape(-1)
+    return Step(name, (), FULL, constant=True), full.reshape(-1)
 
 
 def apply(builder: Builder, node: Node, name: str, step: Step) -> Value:
@@ -238,7 +259,8 @@ def new_map(builder: Builder, node: Node, value: Value) -> tuple[FusedOp, Value]
     source = value.view.expand(shape)
     order = memory_order(value.view) if value.sizes == shape else None
     if order is None:
-        order = channels_last(4) if len(shape) == 4 else tuple(range(len(shape)))
+        # Steps read the order off the output's view: where sizes of 1 leave a choice, make the same one here.
+        order = _order(dense_view(shape, channels_last(4) if len(shape) == 4 else tuple(range(len(shape)))))
     attrs: dict[str, object] = {
         "strides": tuple(source.stride(d) for d in order),
         "offset": source.storage_offset(),

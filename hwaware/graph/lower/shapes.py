@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from hwaware.graph.constants import call_aten
-from hwaware.graph.ir import Node
+from hwaware.graph.ir import Node, Ref
 from hwaware.graph.lower.builder import Builder, Value, channels_last, dense_view, memory_order
 from hwaware.graph.lower.copy import emit_parts
+from hwaware.graph.lower.elementwise import with_constant
 from hwaware.graph.ops import RESHAPE
 
 
@@ -39,22 +41,40 @@ def cat(builder: Builder, node: Node) -> Value:
     """Concatenate (or stack) in the memory order of the first operand."""
     arg = node.args["tensors"]
     assert isinstance(arg, tuple)
-    values = [builder.value(item, node) for item in arg]
     dim = node.args["dim"]
     assert isinstance(dim, int)
     rank = len(node.spec.shape)
     dim %= rank
-    if node.op == "stack.default":
-        values = [Value(value.buffer, value.view.unsqueeze(dim)) for value in values]
-    order = memory_order(values[0].view) or _default_order(rank)
+    stacked = node.op == "stack.default"
+    computed = [builder.value(item, node) for item in arg if not builder.is_constant(item)]
+    first = computed[0].view
+    order = memory_order(first.unsqueeze(dim) if stacked else first) or _default_order(rank)
     target = dense_view(node.spec.shape, order, node.spec.dtype)
+    constant = np.zeros(node.spec.shape, np.float32)
     moves = []
     start = 0
-    for value in values:
-        length = value.sizes[dim]
-        moves.append((value, target.narrow(dim, start, length)))
+    for item in arg:
+        assert isinstance(item, Ref)
+        size = builder.graph.specs[item.name].shape
+        length = 1 if stacked else size[dim]
+        if builder.is_constant(item):
+            part = builder.constant(item)
+            constant[(slice(None),) * dim + (slice(start, start + length),)] = (
+                np.expand_dims(part, dim) if stacked else part
+            )
+        else:
+            value = builder.value(item, node)
+            view = value.view.unsqueeze(dim) if stacked else value.view
+            moves.append((Value(value.buffer, view), target.narrow(dim, start, length)))
         start += length
-    return emit_parts(builder, node, moves, node.spec.shape, order)
+    if len(computed) == len(arg):
+        return emit_parts(builder, node, moves, node.spec.shape, order)
+    # Zeros where constants go, which a map adds: it takes the steps that follow as well.
+    if node.spec.dtype != "float32":
+        raise builder.refuse(node, f"constants of type {node.spec.dtype} are not supported here")
+    joined = emit_parts(builder, node, moves, node.spec.shape, order, fill=0.0, suffix="_parts")
+    builder.values[node.name + "_parts"] = joined
+    return with_constant(builder, node, node.name + "_parts", "add", constant)
 
 
 def _default_order(rank: int) -> tuple[int, ...]:
@@ -64,7 +84,9 @@ def _default_order(rank: int) -> tuple[int, ...]:
 def shuffle(builder: Builder, node: Node) -> Value:
     """Pixel shuffle and channel shuffle: a reshape, a permute and a reshape, as one copy."""
     value = builder.value(next(iter(node.args.values())), node)
-    _, c, *space = value.sizes
+    if len(value.sizes) != 4:
+        raise builder.refuse(node, f"an input of rank {len(value.sizes)} is not supported, only N, C, H, W")
+    _, c, h, w = value.sizes
     view = value.view
     order = memory_order(view) or channels_last(view.dim())
     target = dense_view(node.spec.shape, order, node.spec.dtype)
@@ -76,7 +98,6 @@ def shuffle(builder: Builder, node: Node) -> Value:
     else:
         factor = node.args["upscale_factor"]
         assert isinstance(factor, int)
-        h, w = space
         # in: (n, c', f, f, h, w) -> out (n, c', h, f, w, f)
         source = view.unflatten(1, (c // factor**2, factor, factor)).permute(0, 1, 4, 2, 5, 3)
         goal = target.unflatten(3, (w, factor)).unflatten(2, (h, factor))

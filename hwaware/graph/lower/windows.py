@@ -46,6 +46,8 @@ def adaptive_pool(builder: Builder, node: Node) -> Value:
     """Adaptive average pooling: the global mean, equal windows, or windows that overlap by a row."""
     value = builder.value(node.args["self"], node)
     rank = len(value.sizes)
+    if rank != (3 if "1d" in node.op else 4):
+        raise builder.refuse(node, f"an input of rank {rank} is not supported, it needs a batch dimension")
     if all(size == 1 for size in node.spec.shape[2:]):
         return _reduce_dims(builder, node, value, tuple(range(2, rank)), "mean", keepdim=True)
     out_h, out_w = _pair(tuple(node.spec.shape[2:]), rank, 1)

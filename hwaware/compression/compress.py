@@ -1,0 +1,236 @@
+"""Compression of a task's model to a budget by measured costs."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from hwaware.compiler.targets import Target, base_target
+from hwaware.compression.budget import Budget, Costs, quantity, unreachable, within
+from hwaware.compression.expand import expand, fill
+from hwaware.compression.gamma import Sources, scale_sources
+from hwaware.compression.plan import GroupPlan, LayerPlan, Plan
+from hwaware.compression.shrink import Shrinker
+from hwaware.compression.task import Task, check, evaluate
+from hwaware.compression.train import fit
+from hwaware.compression.width_costs import WidthCosts
+from hwaware.costs.model import CostModel, Prediction
+from hwaware.costs.table import CostTable
+from hwaware.errors import BudgetError
+from hwaware.graph.capture import capture_batched
+from hwaware.graph.channels import channel_groups
+from hwaware.graph.ir import Graph
+from hwaware.graph.model import GraphModel
+from hwaware.graph.slicing import slice_graph
+
+MORPHNET = "morphnet"
+METHODS = (MORPHNET,)
+EPOCHS, LR = 20, 0.05
+SHRINK_SHARE = 0.4  # of the epochs; the others fine-tune
+
+# on_progress(phase, done, total, note): `done` of `total` epochs of a phase are over.
+OnProgress = Callable[[str, int, int, str], object]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A compressed model, the plan that made it, and both models' metric and predicted cost.
+
+    `model` takes any batch size; `baseline` is the model that went in, in the same form.
+    """
+
+    model: GraphModel
+    baseline: GraphModel
+    plan: Plan
+    metric: float
+    baseline_metric: float
+    cost: Prediction
+    baseline_cost: Prediction
+
+
+def compress(
+    task: Task,
+    table: CostTable | CostModel,
+    budget: Budget,
+    *,
+    method: str = MORPHNET,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    lr: float = LR,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """Shrink the trained model of `task` until its predicted cost is within `budget`, then fine-tune it.
+
+    `morphnet`: training under a regulariser of measured latency on BatchNorm scales, physical slicing, expansion to
+    the budget (Gordon et al. 2018, arXiv:1711.06798). `epochs` of training data are spent in all, 40 % of them
+    shrinking; `lr` is the peak learning rate. With one number of threads the result is a function of `seed`. The
+    evaluation data decides nothing: it is looked at twice, for the metric before and after.
+
+    A model within the budget comes back as it is. Raises BudgetError, with the nearest budget, for one that
+    cannot be reached; ModelError for a model without BatchNorm or with NaN weights; MissingCostError where the
+    table does not know the model; TaskError where training fails.
+    """
+    if method not in METHODS:
+        raise BudgetError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
+    report = on_progress or _silent
+    check(task)
+    source = table if isinstance(table, CostModel) else CostModel(table)
+    graph = capture_batched(task.model, task.example_inputs)
+    baseline = GraphModel(graph, task.example_inputs).eval()
+    static = baseline.graph_for(task.example_inputs)
+    sources, fixed = scale_sources(graph, channel_groups(graph))
+    groups = [group for group in channel_groups(graph) if group.name in sources]
+    costs = WidthCosts(static, groups, source, table_target(source.table))
+    before = costs.predict(costs.full)
+    limits = budget.limits(_costs(before))
+    plan = Plan(method, task.name, seed, budget.asked(), limits, _costs(before), _costs(before), fixed=fixed)
+    metric = evaluate(task, baseline)
+    if within(_costs(before), limits):
+        note = "the model was within the budget and is unchanged"
+        return Result(baseline, baseline, replace(plan, note=note), metric, metric, before, before)
+    _check_reachable(costs, budget, _costs(before), limits)
+    model = GraphModel(graph, task.example_inputs)
+    shrinker = _shrink(model, task, costs, sources, limits, epochs, lr, seed, report)
+    smaller, plan = _cut(model, baseline, shrinker, costs, limits, plan)
+    _tune(smaller, task, epochs - _shrink_epochs(epochs), lr, seed, report)
+    after = costs.predict({group.name: group.after for group in plan.groups})
+    plan = replace(plan, after=_costs(after))
+    if not within(plan.after, limits) or after.latency_ms > before.latency_ms:
+        note = "no narrower model came out below the budget: the model is unchanged"
+        plan = replace(plan, note=note, after=plan.before, groups=(), layers=())
+        return Result(baseline, baseline, plan, metric, metric, before, before)
+    return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before)
+
+
+def table_target(table: CostTable) -> Target:
+    """What code was made for when the table was measured."""
+    return base_target(str(table.manifest.target.get("name")))
+
+
+def _silent(phase: str, done: int, total: int, note: str) -> None:
+    """Nobody listens."""
+
+
+def _costs(prediction: Prediction) -> Costs:
+    weights, arena = prediction.memory_bytes["weights"], prediction.memory_bytes["arena"]
+    return Costs(prediction.latency_ms, weights + arena, weights)
+
+
+def _check_reachable(costs: WidthCosts, budget: Budget, whole: Costs, limits: Mapping[str, float]) -> None:
+    least = _costs(costs.predict(costs.least()))
+    if not within(least, limits):
+        raise unreachable(budget, whole, least, "the narrowest widths the table has give")
+
+
+def _shrink_epochs(epochs: int) -> int:
+    return max(1, round(SHRINK_SHARE * epochs))
+
+
+def _shrink(
+    model: GraphModel,
+    task: Task,
+    costs: WidthCosts,
+    sources: Sources,
+    limits: Mapping[str, float],
+    epochs: int,
+    lr: float,
+    seed: int,
+    report: OnProgress,
+) -> Shrinker:
+    total = _shrink_epochs(epochs)
+    batches = operator.length_hint(task.train_data, 0)
+    steps = total * batches if batches and task.fit is None else None
+    shrinker = Shrinker(model, sources, costs, limits, steps)
+
+    def on_epoch(epoch: int, facts: dict[str, float]) -> None:
+        latency = costs.latency(costs.nearest(shrinker.widths()))
+        report("shrink", epoch + 1, total, f"loss {facts['loss']:.3f}, {quantity('latency', latency)}")
+
+    fit(
+        model,
+        task,
+        epochs=total,
+        lr=lr,
+        extra_loss=shrinker.extra_loss,
+        after_step=shrinker.after_step,
+        on_epoch=on_epoch,
+        seed=seed,
+    )
+    return shrinker
+
+
+def _cut(
+    model: GraphModel,
+    baseline: GraphModel,
+    shrinker: Shrinker,
+    costs: WidthCosts,
+    limits: Mapping[str, float],
+    plan: Plan,
+) -> tuple[GraphModel, Plan]:
+    """The model sliced to the widths that survived, expanded to the budget; the plan with its decisions."""
+    survivors = shrinker.finish()
+    if not costs.meets(survivors, limits):
+        survivors = costs.least()
+    importance = shrinker.importance()
+    omega, widths = expand(costs, survivors, limits)
+    ranked = {name: torch.sort(values, descending=True).values.tolist() for name, values in importance.items()}
+    widths = fill(costs, widths, limits, ranked)
+    kept = {
+        name: sorted(torch.argsort(values, descending=True, stable=True)[: widths[name]].tolist())
+        for name, values in importance.items()
+    }
+    revived = {name: [index for index in indices if not shrinker.alive[name][index]] for name, indices in kept.items()}
+    graph = _with_scales_of(baseline, model.graph, shrinker.sources, revived)
+    smaller = GraphModel(slice_graph(graph, kept), model.example_inputs).eval()
+    slopes = costs.slopes(widths)
+    groups = []
+    for name, size in costs.full.items():
+        cheaper = costs.next_cheaper(name, widths)
+        narrower, saves = cheaper if cheaper is not None else (None, None)
+        groups.append(
+            GroupPlan(name, size, widths[name], tuple(kept[name]), sum(slopes[name].values()), narrower, saves)
+        )
+    return smaller, replace(
+        plan,
+        groups=tuple(groups),
+        layers=_layers(costs, widths),
+        omega=omega,
+        strength=shrinker.strength,
+        history=tuple(asdict(tick) for tick in shrinker.history),
+    )
+
+
+def _with_scales_of(baseline: GraphModel, graph: Graph, sources: Sources, revived: Mapping[str, list[int]]) -> Graph:
+    """`graph` with γ and β of the `revived` channels as they were before: behind a ReLU zeros would stay zero."""
+    tensors, original = dict(graph.tensors), baseline.graph.tensors
+    for name, found in sources.items():
+        for source in found:
+            chosen = torch.isin(source.classes, torch.tensor(revived[name], dtype=torch.int64))
+            positions = source.positions[chosen]
+            for tensor in filter(None, (source.weight, source.bias)):
+                tensors[tensor] = tensors[tensor].clone()
+                tensors[tensor][positions] = original[tensor][positions]
+    return replace(graph, tensors=tensors)
+
+
+def _layers(costs: WidthCosts, widths: Mapping[str, int]) -> tuple[LayerPlan, ...]:
+    whole, outline = costs.outline(costs.full), costs.outline(widths)
+    after = {op.op.name: costs.op_latency(outline, op, widths) for op in outline.ops}
+    return tuple(
+        LayerPlan(op.op.name, op.op.path, costs.op_latency(whole, op, costs.full), after.get(op.op.name, 0.0))
+        for op in whole.ops
+    )
+
+
+def _tune(model: GraphModel, task: Task, epochs: int, lr: float, seed: int, report: OnProgress) -> None:
+    if epochs < 1:
+        return
+
+    def on_epoch(epoch: int, facts: dict[str, float]) -> None:
+        report("fine-tune", epoch + 1, epochs, f"loss {facts['loss']:.3f}")
+
+    # Other random numbers than in the shrinking phase: other orders of the same data.
+    fit(model, task, epochs=epochs, lr=lr, on_epoch=on_epoch, seed=seed + 1)

@@ -1,0 +1,138 @@
+"""The plan: what compression decided and why, as JSON beside the model it made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hwaware.compression.budget import Costs
+from hwaware.errors import ArtifactError
+from hwaware.fields import Fields
+from hwaware.files import Document
+
+SCHEMA_VERSION = 1
+PLAN = Document("compression plan", "compress again with `hwaware compress`", ArtifactError)
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """Channels of one coupled group: `kept` are those of the original that stay, in order.
+
+    `per_channel_ms` is what one more of the kept channels costs on the device; `next_width` the next narrower
+    width that would be cheaper, `next_saves_ms` by how much (None where there is none in the table).
+    """
+
+    name: str
+    before: int
+    after: int
+    kept: tuple[int, ...]
+    per_channel_ms: float = 0.0
+    next_width: int | None = None
+    next_saves_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One operation of the original: predicted milliseconds before and after (0 where it is gone)."""
+
+    name: str
+    path: str
+    before_ms: float
+    after_ms: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All decisions of one compression.
+
+    `budget` is what was asked, `limits` the same in milliseconds and bytes; `before` and `after` are predicted.
+    `fixed` says of groups that kept their width why; `omega` is the expansion of the surviving widths;
+    `strength` the last strength of the regulariser, `history` how it got there; `note` says what is unusual.
+    """
+
+    method: str
+    task: str
+    seed: int
+    budget: Mapping[str, str]
+    limits: Mapping[str, float]
+    before: Costs
+    after: Costs
+    groups: tuple[GroupPlan, ...] = ()
+    layers: tuple[LayerPlan, ...] = ()
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    omega: float = 1.0
+    strength: float = 0.0
+    history: tuple[Mapping[str, float], ...] = ()
+    note: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether any width is not what it was."""
+        return any(group.after != group.before for group in self.groups)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        document = {"schema_version": SCHEMA_VERSION} | asdict(self)
+        document["groups"] = [{**group, "kept": list(group["kept"])} for group in document["groups"]]
+        return document | {name: list(document[name]) for name in ("layers", "history")}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], source: str) -> Plan:
+        """The plan in a JSON document read from `source`. Raises ArtifactError naming the field that is wrong."""
+        top = Fields(source, "", document, PLAN)
+        if top.integer("schema_version") != SCHEMA_VERSION:
+            raise top.error("schema_version", f"is not {SCHEMA_VERSION}, which this hwaware reads")
+        return cls(
+            method=top.text("method"),
+            task=str(top.raw("task")),
+            seed=top.integer("seed"),
+            budget=_texts(top.section("budget")),
+            limits=_numbers(top.section("limits")),
+            before=_costs(top.section("before")),
+            after=_costs(top.section("after")),
+            groups=tuple(_group(group) for group in top.sections("groups")),
+            layers=tuple(
+                LayerPlan(
+                    layer.text("name"),
+                    str(layer.raw("path")),
+                    layer.number("before_ms", low=0),
+                    layer.number("after_ms", low=0),
+                )
+                for layer in top.sections("layers")
+            ),
+            fixed=_texts(top.section("fixed")),
+            omega=top.number("omega", low=0),
+            strength=top.number("strength", low=0),
+            history=tuple(_numbers(tick) for tick in top.sections("history")),
+            note=str(top.raw("note")),
+        )
+
+
+def _group(fields: Fields) -> GroupPlan:
+    before, kept = fields.integer("before"), tuple(int(index) for index in fields.numbers("kept", low=0))
+    after = fields.integer("after")
+    if len(kept) != after or list(kept) != sorted(set(kept)) or any(index >= before for index in kept):
+        raise fields.error("kept", f"must be {after} different channels of {before}, in order")
+    narrower = fields.has("next_width")
+    return GroupPlan(
+        fields.text("name"),
+        before,
+        after,
+        kept,
+        fields.number("per_channel_ms", low=0),
+        fields.integer("next_width") if narrower else None,
+        fields.number("next_saves_ms", low=0) if narrower else None,
+    )
+
+
+def _costs(fields: Fields) -> Costs:
+    return Costs(*(fields.number(name, low=0) for name in ("latency", "memory", "size")))
+
+
+def _texts(fields: Fields) -> dict[str, str]:
+    return {name: fields.text(name) for name in fields.values}
+
+
+def _numbers(fields: Fields) -> dict[str, float]:
+    return {name: fields.number(name) for name in fields.values}

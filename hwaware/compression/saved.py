@@ -1,0 +1,101 @@
+"""A compression's result as a directory.
+
+``DIR/model.json`` and ``DIR/weights.safetensors`` are the compressed model, ``DIR/baseline/`` the one that went in:
+both are directories that every verb takes for a MODEL. The plan, metrics and predictions stand in model.json under
+``extra``. A cost table in ``DIR/table`` is left where it is. The directory appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwaware.compression.compress import Result
+from hwaware.compression.plan import PLAN, Plan
+from hwaware.errors import ArtifactError
+from hwaware.fields import Fields
+from hwaware.graph.model import GraphModel
+from hwaware.graph.store import MODEL, WEIGHTS, load, load_extra, save
+
+BASELINE, TABLE = "baseline", "table"
+_OURS = {MODEL, WEIGHTS, BASELINE, TABLE}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a directory of `save_result` holds; the baseline is loaded from its own directory."""
+
+    model: GraphModel
+    plan: Plan
+    metric: float
+    baseline_metric: float
+    baseline: Path
+
+
+def check_destination(directory: Path) -> None:
+    """Raise ArtifactError, before any work is done, where `save_result` would have to overwrite foreign files."""
+    if directory.is_dir():
+        foreign = sorted({path.name for path in directory.iterdir()} - _OURS)
+        if not foreign:
+            return
+        what = f"holds {foreign[0]!r}, which is none of hwaware compress"
+    elif directory.exists() or directory.is_symlink():
+        what = "is a file"
+    else:
+        return
+    raise ArtifactError(f"{directory} {what}: choose another directory with --out")
+
+
+def save_result(result: Result, directory: Path | str) -> None:
+    """Write `result` as `directory`, replacing an earlier one. Raises ArtifactError; nothing is half-written."""
+    target = Path(directory)
+    check_destination(target)
+    before = {"metric": result.baseline_metric, "cost": result.baseline_cost.document()}
+    extra = {
+        "plan": result.plan.document(),
+        "metric": result.metric,
+        "cost": result.cost.document(),
+        "baseline": before,
+    }
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+    try:
+        save(result.model, temporary, extra=extra)
+        save(result.baseline, temporary / BASELINE, extra=before)
+        _swap(temporary, target)
+    except OSError as error:
+        raise ArtifactError(
+            f"{target} cannot be written: {error.strerror or error}; free space or choose another --out"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_result(directory: Path | str) -> Saved:
+    """What `save_result` wrote. Raises ArtifactError naming the file and what is wrong with it."""
+    folder = Path(directory)
+    model = load(folder)
+    top = Fields(str(folder / MODEL), "extra", load_extra(folder), PLAN)
+    plan = Plan.from_document(top.section("plan").values, str(folder / MODEL))
+    return Saved(model, plan, top.number("metric"), top.section("baseline").number("metric"), folder / BASELINE)
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """Put `temporary` in the place of `target`; a table in there moves over."""
+    if not target.exists():
+        os.rename(temporary, target)
+        return
+    aside = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+    os.rename(target, aside)
+    try:
+        if (aside / TABLE).exists():
+            os.rename(aside / TABLE, temporary / TABLE)
+        os.rename(temporary, target)
+    except OSError:
+        if (temporary / TABLE).exists():
+            os.rename(temporary / TABLE, aside / TABLE)
+        os.rename(aside, target)
+        raise
+    shutil.rmtree(aside)

@@ -1,0 +1,19 @@
+"""Evaluate what depends on no input of the model, parameters included: they change no more."""
+
+from __future__ import annotations
+
+from hwaware.graph.constants import call_aten
+from hwaware.graph.ir import Graph, Node
+
+
+def evaluated(graph: Graph) -> Graph:
+    """`graph` with every node whose operands are all tensors of the model turned into one."""
+    tensors = dict(graph.tensors)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        names = list(node.refs())
+        if all(name in tensors for name in names):
+            tensors[node.name] = call_aten(node, {name: tensors[name].detach() for name in names})
+        else:
+            nodes.append(node)
+    return Graph(graph.inputs, nodes, graph.outputs, tensors, graph.parameters, graph.batched)

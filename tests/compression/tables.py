@@ -1,0 +1,83 @@
+"""Cost tables with invented but known costs, for laws that hold for any table; nothing here is a measurement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from hwaware.costs.family import family
+from hwaware.costs.manifest import Manifest
+from hwaware.costs.model import MEASURED, Cost, Prediction
+from hwaware.costs.row import OK, CellRow, statistics_of
+from hwaware.costs.steps import padded
+from hwaware.costs.table import CostTable
+from hwaware.graph.ir import Graph
+from hwaware.graph.lower import Program
+from hwaware.graph.workload import Workload
+from hwaware.profiling.cells import model_cells
+
+LANES = 8
+Nanoseconds = Callable[[Workload], float]
+
+
+def staircase(workload: Workload) -> float:
+    """Multiply-adds with output channels padded to vectors, and a nanosecond a hundred moved elements."""
+    moved = math.prod(workload.output.shape) + sum(math.prod(spec.shape) for spec in workload.inputs)
+    if workload.kind not in ("conv2d", "dense"):
+        return 10 + moved / 100
+    groups = dict(workload.attrs).get("groups", 1)
+    assert isinstance(groups, int)
+    kernel = math.prod(workload.ints("kernel")) if workload.kind == "conv2d" else 1
+    *places, out = workload.output.shape
+    inside = workload.inputs[0].shape[-1] // groups
+    return 10 + moved / 100 + math.prod(places) * padded(out // groups, LANES) * groups * inside * kernel / 32
+
+
+def table_of(graph: Graph, nanoseconds: Nanoseconds = staircase, lanes: int = LANES) -> CostTable:
+    """The cells a profile of `graph` (static) would measure, each with the cost `nanoseconds` says."""
+    rows = []
+    for cell in model_cells(graph, lanes):
+        work, member = cell.workload, family(cell.workload)
+        columns = statistics_of([nanoseconds(work)])
+        rows.append(CellRow(work.key, member.key, work.kind, member.coordinates, 1, OK, **columns))
+    target = {"name": "x86_64-avx2", "cpu": "haswell", "features": [], "lanes": lanes}
+    manifest = Manifest(
+        device="invented",
+        fingerprint={},
+        facts={},
+        toolchain={},
+        target=target,
+        threads=1,
+        protocol="pinned",
+        rule={},
+        conditions={},
+        created="2026-01-01T00:00:00+00:00",
+        overhead_ns=500.0,
+        complete=True,
+    )
+    return CostTable(manifest, tuple(rows)).sealed()
+
+
+class Formula:
+    """A cost source without a table: any width is known, exactly as the formula says, in nanoseconds."""
+
+    def __init__(self, nanoseconds: Nanoseconds) -> None:
+        self.nanoseconds = nanoseconds
+
+    def cost(self, workload: Workload) -> Cost:
+        value = self.nanoseconds(workload) / 1e6
+        return Cost(value, (value, value), MEASURED)
+
+    def predict(self, program: Program, memory_bytes: Mapping[str, int]) -> Prediction:
+        total = sum(self.cost(op.workload).latency_ms for op in program.ops)
+        return Prediction(total, (total, total), memory_bytes, ())
+
+
+def multiply_adds(workload: Workload) -> float:
+    """Multiply-adds of convolutions and dense layers, nothing else costs."""
+    if workload.kind not in ("conv2d", "dense"):
+        return 0.0
+    groups = dict(workload.attrs).get("groups", 1)
+    assert isinstance(groups, int)
+    kernel = math.prod(workload.ints("kernel")) if workload.kind == "conv2d" else 1
+    return math.prod(workload.output.shape) * workload.inputs[0].shape[-1] // groups * kernel
