@@ -66,9 +66,9 @@ def run_demo(out: Path, say: Say) -> DemoResult:
         say("compiling both with TVM and checking their outputs on this machine")
         artifacts = [
             _compile(model, device, out / name, name, report_extra(folder))
-            for model, name, kind in (
-                (result.baseline, NET, "before"),
-                (result.model, f"{NET}-compressed", "after"),
+            for model, name, folder in (
+                (result.baseline, NET, compressed / BASELINE),
+                (result.model, f"{NET}-compressed", compressed),
             )
         ]
         for artifact, model in zip(artifacts, (result.baseline, result.model), strict=True):

@@ -14,7 +14,7 @@ static int usage(void)
     fputs("usage: agent info\n"
           "       agent cells\n"
           "       agent bench [--threads N] [--only-from FILE] [--min-time-ms N] [--min-count N] [--max-count N]\n"
-          "                   [--timeout-ms N] [--seed N] [--cpu LIST]\n"
+          "                   [--timeout-ms N] [--seed N] [--cpu LIST] [--displace-kb N]\n"
           "       agent run [--threads N] [--input I.npy]... [--output O.npy]... [--per-op] [--min-time-ms N]\n"
           "                 [--min-count N] [--max-count N] [--timeout-ms N] [--seed N] [--cpu LIST]\n",
           stderr);

@@ -36,6 +36,11 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, advance=n, note=note)
 
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Stand at `done` of `total` steps, where the total became known on the way."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, note=note)
+
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Progress]:

@@ -84,9 +84,11 @@ def within(costs: Costs, limits: Mapping[str, float]) -> bool:
 
 
 def quantity(name: str, value: float) -> str:
-    """An amount of `name` for people: ``0.123 ms``, ``12.3 KiB``."""
+    """An amount of `name` for people: ``12.3 ms``, ``45.6 µs``, ``12.3 KiB``."""
     if UNITS[name] == "ms":
-        return f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
+        small = value < 0.1
+        number = value * 1e3 if small else value
+        return f"{number:.3g} {'µs' if small else 'ms'}" if number < 100 else f"{number:.0f} ms"
     for unit, scale in (("MiB", 2**20), ("KiB", 2**10)):
         if value >= scale:
             return f"{value / scale:.1f} {unit}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from hwaware.compiler.targets import Target, base_target
+from hwaware.compiler.targets import restored_target
 from hwaware.compression.budget import Budget, Costs, quantity, unreachable, within
 from hwaware.compression.expand import expand, fill
 from hwaware.compression.gamma import Sources, scale_sources
@@ -22,8 +22,10 @@ from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture_batched
 from hwaware.graph.channels import channel_groups
-from hwaware.graph.ir import Graph
+from hwaware.graph.execute import infer
+from hwaware.graph.ir import Graph, Spec
 from hwaware.graph.model import GraphModel
+from hwaware.graph.ops import EXPAND
 from hwaware.graph.slicing import slice_graph
 
 MORPHNET = "morphnet"
@@ -79,11 +81,11 @@ def compress(
     check(task)
     source = table if isinstance(table, CostModel) else CostModel(table)
     graph = capture_batched(task.model, task.example_inputs)
-    baseline = GraphModel(graph, task.example_inputs).eval()
+    baseline = _model(graph, task.example_inputs)
     static = baseline.graph_for(task.example_inputs)
     sources, fixed = scale_sources(graph, channel_groups(graph))
     groups = [group for group in channel_groups(graph) if group.name in sources]
-    costs = WidthCosts(static, groups, source, table_target(source.table))
+    costs = WidthCosts(static, groups, source, restored_target(source.table.manifest.target))
     before = costs.predict(costs.full)
     limits = budget.limits(_costs(before))
     plan = Plan(method, task.name, seed, budget.asked(), limits, _costs(before), _costs(before), fixed=fixed)
@@ -105,9 +107,13 @@ def compress(
     return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before)
 
 
-def table_target(table: CostTable) -> Target:
-    """What code was made for when the table was measured."""
-    return base_target(str(table.manifest.target.get("name")))
+def _model(graph: Graph, example_inputs: Sequence[torch.Tensor]) -> GraphModel:
+    """`graph` as a model whose specs are those of the example inputs, so that loading it gives their shapes again."""
+    # A batched graph tells what an expanded dimension follows by its captured batch, which must not be 1 then.
+    if not any(node.op in EXPAND for node in graph.nodes):
+        specs = (Spec.of(value) for value in example_inputs)
+        graph = infer(graph, dict(zip(graph.inputs, specs, strict=True)))
+    return GraphModel(graph, example_inputs).eval()
 
 
 def _silent(phase: str, done: int, total: int, note: str) -> None:
@@ -184,7 +190,7 @@ def _cut(
     }
     revived = {name: [index for index in indices if not shrinker.alive[name][index]] for name, indices in kept.items()}
     graph = _with_scales_of(baseline, model.graph, shrinker.sources, revived)
-    smaller = GraphModel(slice_graph(graph, kept), model.example_inputs).eval()
+    smaller = _model(slice_graph(graph, kept), model.example_inputs)
     slopes = costs.slopes(widths)
     groups = []
     for name, size in costs.full.items():

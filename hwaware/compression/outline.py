@@ -74,11 +74,18 @@ class Outline:
                     found[name] = step
         return tuple(OutlineOp(op, op.workload, found) for op, found in zip(self.program.ops, units, strict=True))
 
+    def linear(self, widths: Widths) -> bool:
+        """Whether the outline holds at `widths`; if not, only the lowered graph tells.
+
+        A single channel is a case of its own: moving channels innermost moves nothing then, and is left out.
+        """
+        return self._even and self._stable and all(widths[name] > 1 for name in self._full)
+
     @cached_property
-    def linear(self) -> bool:
-        """Whether the outline may be used: every group's classes count alike and leave the operations as they are."""
+    def _stable(self) -> bool:
+        """Whether a class less leaves operations and buffers the same ones."""
         names = [op.name for op in self.program.ops]
-        return self._even and all(
+        return all(
             [op.name for op in probe.ops] == names and probe.buffers.keys() == self.program.buffers.keys()
             for probe in self._probes.values()
         )
@@ -88,18 +95,18 @@ class Outline:
         """One class less, group by group; a group of one class stays as it is."""
         return {name: self.lowered({**self._full, name: size - 1}) for name, size in self._full.items() if size > 1}
 
-    def workload(self, op: OutlineOp, widths: Widths) -> Workload:
-        """What `op` computes at `widths`. ValueError where such widths do not fit its groups."""
+    def workload(self, op: OutlineOp, widths: Widths) -> Workload | None:
+        """What `op` computes at `widths`; None where there is nothing to do."""
         if not op.units:
             return op.workload
         if not resizable(op.workload):
             program = self.lowered(self._full | {name: widths[name] for name in op.units})
-            return next(other.workload for other in program.ops if other.name == op.op.name)
+            return next((other.workload for other in program.ops if other.name == op.op.name), None)
         return with_coordinates(op.workload, _moved(family(op.workload).coordinates, op.units, self._full, widths))
 
     def at(self, widths: Widths) -> Program:
         """A program with the buffers of `widths`, for the memory plan; its operations are as at full widths."""
-        if not self.linear:
+        if not self.linear(widths):
             return self.lowered(widths)
         buffers = {
             name: Spec(_moved(spec.shape, self._buffers[name], self._full, widths), spec.dtype)

@@ -9,6 +9,7 @@ the phase trains the survivors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -79,11 +80,12 @@ class Shrinker:
     def after_step(self, model: nn.Module) -> None:
         """Bury channels whose scales reached 0 and now and then adjust λ; call it behind every optimiser step."""
         self.step += 1
+        before = self.strength
         with torch.no_grad():
             if self._bury():
                 self._slopes = self._worth()
             self._hold()
-        if self.step % self._tick == 0 and self.strength > 0:
+        if before > 0 and (self.step % self._tick == 0 or self.strength == 0):
             self._adjust()
 
     def widths(self) -> dict[str, int]:
@@ -171,21 +173,27 @@ class Shrinker:
         self.history.append(Tick(self.step, self.strength, distance, latency, sum(widths.values())))
 
     def _bury(self) -> bool:
-        """Mark channels dead all of whose scales are at 0 or beyond; whether there were any."""
-        changed = False
+        """Mark channels dead all of whose scales are at 0 or beyond; whether there were any.
+
+        The lowest first, and none once the budget is met: momentum carries many across 0 at once.
+        """
+        dying = []
         for name, found in self.sources.items():
             if not self.strength or not self._slopes[name]:
                 continue
-            highest = torch.full((self._sizes[name],), -1.0)
+            highest = self._parameters[found[0].weight].new_full((self._sizes[name],), -math.inf)
             for source in found:
                 signed = (self._parameters[source.weight] * self._signs[source.weight])[source.positions]
                 highest = highest.scatter_reduce(0, source.classes, signed, "amax", include_self=True)
-            dead = (highest <= DEAD) & self.alive[name]
-            if dead.any():
-                self.alive[name] &= ~dead
-                self.died[name][dead] = self.step
-                changed = True
-        return changed
+            low = torch.nonzero((highest <= DEAD) & self.alive[name]).flatten().tolist()
+            dying += [(float(highest[number]) / self._slopes[name], name, number) for number in low]
+        for _, name, number in sorted(dying):
+            self.alive[name][number] = False
+            self.died[name][number] = self.step
+            if self.costs.meets(self.costs.nearest(self.widths()), self.limits):
+                self.strength = 0.0
+                break
+        return bool(dying)
 
     def _hold(self) -> None:
         for name, found in self.sources.items():

@@ -58,9 +58,7 @@ class Manifest:
         """Read and check an untrusted file. Raises TableError."""
         top = Fields(str(path), "", read_json(path, TABLE), TABLE)
         if top.raw("kind") != KIND:
-            raise TableError(
-                f"{path} is not a cost table of hwaware: its kind is not {KIND!r}; {TABLE.remedy}"
-            )
+            raise TableError(f"{path} is not a cost table of hwaware: its kind is not {KIND!r}; {TABLE.remedy}")
         version = top.raw("schema_version")
         if version != SCHEMA_VERSION:
             raise TableError(

@@ -126,9 +126,7 @@ class CostModel:
     def _effective(self, workload: Workload, coordinates: Coordinates) -> Point:
         return tuple(map(float, effective(workload, coordinates, self.table.lanes)))
 
-    def predict(
-        self, program: Program, memory_bytes: Mapping[str, int], *, partial: bool = False
-    ) -> Prediction:
+    def predict(self, program: Program, memory_bytes: Mapping[str, int], *, partial: bool = False) -> Prediction:
         """Latency of `program`: the sum over its operations, with the table's overhead.
 
         `memory_bytes` is what the compiler's memory plan says. Raises MissingCostError for the first operation
@@ -153,9 +151,7 @@ class CostModel:
 
     def _missing(self, workload: Workload, row: CellRow | None) -> str:
         manifest = self.table.manifest
-        command = (
-            f"`hwaware profile MODEL --device {manifest.device} --out TABLE --resume` with this MODEL adds it"
-        )
+        command = f"`hwaware profile MODEL --device {manifest.device} --out TABLE --resume` with this MODEL adds it"
         start = f"the cost table of {manifest.device} has no cost for {workload.key}"
         if row is not None:
             return f"{start}: it failed when it was measured ({row.reason}); {command}"
@@ -175,7 +171,9 @@ def _distance(a: Coordinates, b: Coordinates) -> float:
 
 
 def _place(row: CellRow) -> _Place:
-    assert row.p50_ns is not None and row.ci95_low_ns is not None and row.ci95_high_ns is not None
+    assert row.p50_ns is not None
+    assert row.ci95_low_ns is not None
+    assert row.ci95_high_ns is not None
     return _Place(row.p50_ns / 1e6, row.ci95_low_ns / 1e6, row.ci95_high_ns / 1e6, row.coordinates)
 
 

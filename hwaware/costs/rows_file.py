@@ -40,9 +40,7 @@ def parse_rows(text: str, source: Path, remedy: str) -> list[CellRow]:
             seen.add(row.key)
             rows.append(row)
     except (ValueError, csv.Error) as error:
-        raise TableError(
-            f"{source} is corrupt at line {max(1, lines.line_num)}: {error}; {remedy}"
-        ) from error
+        raise TableError(f"{source} is corrupt at line {max(1, lines.line_num)}: {error}; {remedy}") from error
     return rows
 
 

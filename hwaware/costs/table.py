@@ -44,14 +44,10 @@ class CostTable:
         manifest = Manifest.load(folder / MANIFEST)
         raw = read_bytes(folder / CELLS, TABLE, MAX_CELLS_BYTES)
         if hashlib.sha256(raw).hexdigest() != manifest.cells_sha256:
-            raise TableError(
-                f"{folder / CELLS} is not the file that {MANIFEST} describes (other hash); {_REMEDY}"
-            )
+            raise TableError(f"{folder / CELLS} is not the file that {MANIFEST} describes (other hash); {_REMEDY}")
         rows = parse_rows(raw.decode("utf-8", errors="replace"), folder / CELLS, _REMEDY)
         if len(rows) != manifest.cells:
-            raise TableError(
-                f"{folder / CELLS} has {len(rows)} cells, {MANIFEST} says {manifest.cells}; {_REMEDY}"
-            )
+            raise TableError(f"{folder / CELLS} has {len(rows)} cells, {MANIFEST} says {manifest.cells}; {_REMEDY}")
         return cls(manifest, tuple(rows))
 
     def save(self, directory: Path | str) -> Path:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hwaware.costs.family import family, with_coordinates
-from hwaware.errors import ModelError
 from hwaware.graph.channels import ChannelGroup, Member, channel_groups
 from hwaware.graph.ir import Graph, Node, Ref
 from hwaware.graph.lower import lower
@@ -85,17 +84,13 @@ def _cells(graph: Graph, lanes: int, points: int) -> list[Cell]:
     return list(found.values())
 
 
-def _sliced(
-    graph: Graph, groups: Sequence[ChannelGroup], share: float, lanes: int, points: int
-) -> Iterator[Workload]:
+def _sliced(graph: Graph, groups: Sequence[ChannelGroup], share: float, lanes: int, points: int) -> Iterator[Workload]:
     keep = {group.name: range(level(widths(group.size, lanes, points), share)) for group in groups}
     for op in lower(slice_graph(graph, keep)).ops if keep else ():
         yield op.workload
 
 
-def _prunable(
-    graph: Graph, groups: Sequence[ChannelGroup], lanes: int, points: int
-) -> Iterator[_Axes]:
+def _prunable(graph: Graph, groups: Sequence[ChannelGroup], lanes: int, points: int) -> Iterator[_Axes]:
     """Operations of `graph` with weights, and the widths their channel groups give them."""
     members: dict[tuple[str, int], list[tuple[ChannelGroup, Member]]] = {}
     for group in groups:
@@ -114,25 +109,19 @@ def _prunable(
         sides = [members.get((weight, dim), []) for dim in dims]
         if len(coordinates) == 1:  # depthwise: the weight's first dimension, per channel of the coordinate
             sides = [members.get((weight, 0), [])]
-        ranges = tuple(
-            _widths(size, side, lanes, points) for size, side in zip(coordinates, sides, strict=True)
-        )
+        ranges = tuple(_widths(size, side, lanes, points) for size, side in zip(coordinates, sides, strict=True))
         names = [[group.name for group, _ in side] for side in sides]
         tied = len(names) == 2 and len(names[0]) == 1 and names[0] == names[1] and ranges[0] == ranges[1]
         yield _Axes(op.workload, ranges, tied)
 
 
-def _widths(
-    size: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int, points: int
-) -> tuple[int, ...]:
+def _widths(size: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int, points: int) -> tuple[int, ...]:
     """Widths of an axis of `size` channels as the groups along it are narrowed together, level by level."""
     covered = sum(sum(member.unit) for _, member in side)
     scale = size / max(size, covered)  # a depthwise multiplier has more filters than channels
     found = set()
     for share in _LEVELS[:points]:
-        kept = sum(
-            sum(member.unit[: level(widths(group.size, lanes, points), share)]) for group, member in side
-        )
+        kept = sum(sum(member.unit[: level(widths(group.size, lanes, points), share)]) for group, member in side)
         found.add(round((kept + max(0, size - covered)) * scale) if side else size)
     return tuple(sorted(found | {size}))
 
@@ -145,9 +134,7 @@ def _weight(node: Node) -> str | None:
 
 def _grid(axes: _Axes) -> Iterator[tuple[Workload, bool]]:
     """Workloads over the grid, and whether each is a corner of it."""
-    places: Iterator[tuple[int, ...]] = (
-        zip(*axes.ranges, strict=True) if axes.tied else itertools.product(*axes.ranges)
-    )
+    places: Iterator[tuple[int, ...]] = zip(*axes.ranges, strict=True) if axes.tied else itertools.product(*axes.ranges)
     for place in places:
         corner = all(at in (line[0], line[-1]) for at, line in zip(place, axes.ranges, strict=True))
         try:

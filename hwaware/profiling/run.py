@@ -19,7 +19,7 @@ from hwaware.errors import AgentError, ModelError
 from hwaware.profiling.target import check_runs_on, device_facts
 
 # How long to wait for another user of the device, and for the run beyond its own time-out.
-_LEASE_WAIT_S = 60.0
+_LEASE_WAIT_S = 300.0
 _GRACE_S = 60.0
 
 

@@ -131,6 +131,11 @@ def errors(cases: Sequence[Case], target: Target = AVX2) -> list[float]:
     ]
 
 
+def outputs(module: nn.Module, *inputs: torch.Tensor, target: Target = AVX2) -> list[np.ndarray]:
+    """What the compiled module computes."""
+    return run_programs([lowered(Case(module.eval(), inputs))], [inputs], target)[0]
+
+
 def check(module: nn.Module, *inputs: torch.Tensor, target: Target = AVX2) -> Program:
     """Assert that a module agrees with PyTorch; gives its program."""
     case = Case(module.eval(), inputs)

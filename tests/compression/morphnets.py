@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -96,14 +97,20 @@ class Prepared:
     costs: WidthCosts
 
 
-def prepare(net: nn.Module, source: CostSource) -> Prepared:
-    """`net` captured; every BatchNorm gets scales, shifts and statistics of its own."""
-    graph = capture_batched(randomised(net), EXAMPLE)
+def prepare(net: type[nn.Module], source: CostSource) -> Prepared:
+    """`net` captured; every BatchNorm has scales, shifts and statistics of its own."""
+    graph = captured(net)
     model = GraphModel(graph, EXAMPLE).eval()
     static = model.graph_for(EXAMPLE)
     sources, fixed = scale_sources(graph, channel_groups(graph))
     groups = [group for group in channel_groups(graph) if group.name in sources]
     return Prepared(graph, static, model, sources, fixed, WidthCosts(static, groups, source, TARGET))
+
+
+@functools.cache
+def captured(net: type[nn.Module]) -> Graph:
+    """The graph for any batch size; nobody may change its tensors."""
+    return capture_batched(randomised(net()), EXAMPLE)
 
 
 def randomised(net: nn.Module, seed: int = 0) -> nn.Module:

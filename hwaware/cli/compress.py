@@ -1,0 +1,164 @@
+"""`hwaware compress`: shrink a task's model to a budget by measured costs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwaware.cli.output import emit, note, progress
+
+if TYPE_CHECKING:
+    from hwaware.compression.compress import Result
+    from hwaware.compression.task import Task
+    from hwaware.costs.table import CostTable
+
+HELP = "shrink a task's model to a budget by measured costs"
+EXAMPLE = "hwaware compress zoo:resnet8@digits --device pi4 --budget latency=60% --out small"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("task", metavar="TASK", help="zoo:NAME@DATA (trained first) or FILE.py:FACTORY")
+    costs = parser.add_mutually_exclusive_group(required=True)
+    costs.add_argument("--device", metavar="NAME", help="profile this device first, into the folder table of --out")
+    costs.add_argument("--table", type=Path, metavar="DIR", help="what `hwaware profile` wrote")
+    parser.add_argument(
+        "--budget",
+        required=True,
+        metavar="LIMITS",
+        help="latency=60%% of the model as measured or latency=12ms; memory= and size= in bytes, KiB, MiB or %%",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the compressed model")
+    parser.add_argument("--method", choices=("morphnet",), default="morphnet", help="default: morphnet")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of all random numbers (default: 0)")
+    parser.add_argument("--epochs", type=_epochs, metavar="N", help="passes over the training data (default: 20)")
+    parser.add_argument("--lr", type=_rate, metavar="X", help="peak learning rate (default: half the recipe's, 0.05)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compress; the folder appears whole at the end or not at all."""
+    from hwaware.compression.budget import Budget
+    from hwaware.compression.compress import EPOCHS, LR, compress
+    from hwaware.compression.saved import check_destination, save_result
+
+    budget = Budget.parse(args.budget)
+    check_destination(args.out)
+    task, rate = _task(args.task, args.seed)
+    table = _table(args, task)
+    with progress("compressing", 0) as bar:
+        result = compress(
+            task,
+            table,
+            budget,
+            method=args.method,
+            seed=args.seed,
+            epochs=args.epochs or EPOCHS,
+            lr=args.lr or rate or LR,
+            on_progress=lambda phase, done, total, what: bar.update(done, total, f"{phase}: {what}"),
+        )
+    save_result(result, args.out)
+    emit(args, _document(result, args.out), _text(result, args.out))
+    return 0
+
+
+def _task(ref: str, seed: int) -> tuple[Task, float | None]:
+    """The task with a trained model, and the learning rate its recipe suggests for more training."""
+    from hwaware.reference import load_task, parse_zoo
+
+    zoo = parse_zoo(ref)
+    if zoo is None or zoo[1] is None:
+        return load_task(ref), None
+    from hwaware.zoo.recipes import recipe
+    from hwaware.zoo.training import trained_zoo_task
+
+    name, data = zoo[0], zoo[1]
+    how = recipe(name, data)
+    note(f"training {name} on {data}: {how['epochs']} epochs")
+    with progress(f"training {name}", how["epochs"]) as bar:
+        task = trained_zoo_task(
+            name, data, seed=seed, on_epoch=lambda _, facts: bar.advance(note=f"loss {facts['loss']:.3f}")
+        )
+    return task, how["lr"] / 2
+
+
+def _table(args: argparse.Namespace, task: Task) -> CostTable:
+    """The table that was named, or that of the device: begun, gone on with or as it is in the output folder."""
+    from hwaware.compression.saved import TABLE
+    from hwaware.costs.table import CostTable
+
+    if args.table is not None:
+        return CostTable.load(args.table)
+    from hwaware.devices.device import open_device
+    from hwaware.profiling.profile import profile
+
+    out = args.out / TABLE
+    note(f"table: {out}")
+    with open_device(args.device) as device, progress(f"profiling {task.label}", 0) as bar:
+        return profile(
+            task.model,
+            task.example_inputs,
+            device,
+            out=out,
+            name=task.name or "model",
+            resume=out.exists(),
+            on_progress=bar.update,
+        )
+
+
+def _document(result: Result, out: Path) -> dict[str, object]:
+    plan = result.plan.document()
+    return {
+        "out": str(out),
+        "metric": {"before": result.baseline_metric, "after": result.metric},
+        "predicted": {"before": plan["before"], "after": plan["after"], "limits": plan["limits"]},
+        "widths": {group.name: [group.before, group.after] for group in result.plan.groups},
+        "plan": plan,
+    }
+
+
+def _text(result: Result, out: Path) -> str:
+    from hwaware.compression.budget import UNITS, quantity
+    from hwaware.reports.wording import metric
+
+    plan = result.plan
+    lines = []
+    for name in UNITS:
+        before, after = getattr(plan.before, name), getattr(plan.after, name)
+        limit = f", budget {quantity(name, plan.limits[name])}" if name in plan.limits else ""
+        lines.append(
+            f"{name:8} {quantity(name, before)} → {quantity(name, after)} ({after / before:.1%} predicted{limit})"
+        )
+    lines.append(f"{'metric':8} {metric(result.baseline_metric)} → {metric(result.metric)}")
+    if plan.note:
+        lines.append(plan.note)
+    width = max((len(group.name) for group in plan.groups), default=0)
+    lines += [
+        f"  {group.name:<{width}} {group.before:5} → {group.after:<5} {1e3 * group.per_channel_ms:8.3f} µs a channel"
+        for group in plan.groups
+    ]
+    lines += [f"  {name} keeps its width: {why}" for name, why in plan.fixed.items()]
+    lines.append(f"written to {out}; next: hwaware compile {out} --device NAME --out {out}-compiled")
+    return "\n".join(lines)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {2**31 - 1}")
+    return int(text)
+
+
+def _epochs(text: str) -> int:
+    if not text.isdecimal() or not 2 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 2 to 100000: one epoch to shrink, one to tune")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e3:
+        raise argparse.ArgumentTypeError(f"{text!r} is no learning rate; write one like 0.05")
+    return rate

@@ -1,0 +1,180 @@
+"""Build bundles of cells, run them on the device, hand out rows as they arrive."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+from hwaware.compiler.bundle import build_bundle
+from hwaware.compiler.targets import Target
+from hwaware.costs.family import family
+from hwaware.costs.row import FAILED, CellRow
+from hwaware.devices.device import Device
+from hwaware.devices.output import one_line
+from hwaware.errors import AgentError, BuildError, DeviceError
+from hwaware.graph.workload import Workload
+from hwaware.profiling.lines import BenchLines
+
+BUNDLE = 64
+_CELL_S = 60
+_GRACE_S = 60.0
+_MOST_ID = 4000  # the agent reads ids from lines of 4095 bytes
+OnRow: TypeAlias = Callable[[CellRow], None]
+Job: TypeAlias = tuple[Sequence[Workload], Path]
+Built: TypeAlias = tuple[list[Workload], list[CellRow]]  # what is in the executable, what failed to build
+Build: TypeAlias = Callable[[Sequence[Workload], Path], Built]
+
+
+class OutOfTime(Exception):
+    """The time for measuring is over."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How a cell is timed. `displace_kb`: what the rest of the model touches between two calls of its kernel."""
+
+    displace_kb: int
+    min_time_ms: int = 40
+    min_count: int = 30
+    max_count: int = 400
+
+    def arguments(self) -> list[str]:
+        """The agent's options."""
+        return [word for name, value in asdict(self).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measures workloads on a device whose lease is held. `deadline` is in `time.monotonic` seconds."""
+
+    device: Device
+    target: Target
+    threads: int
+    effort: Effort
+    deadline: float | None = None
+
+    def measure(self, workloads: Sequence[Workload], on_row: OnRow, seed: int = 1) -> None:
+        """One row for every workload, in bundles. Raises OutOfTime at the deadline; rows given out stand.
+
+        The next bundle is built while one is measured only where that is another machine's processor.
+        """
+        parts = [workloads[start : start + BUNDLE] for start in range(0, len(workloads), BUNDLE)]
+        in_turn = _one_by_one if self._is_here() else _ahead
+        with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
+            jobs = [(part, Path(scratch) / f"bundle{index}") for index, part in enumerate(parts)]
+            with contextlib.closing(in_turn(self._build, jobs)) as builds:
+                for (_, path), (good, failed) in zip(jobs, builds, strict=True):
+                    for row in failed:
+                        on_row(row)
+                    if good:
+                        self._run(path, good, on_row, seed)
+                        path.unlink()
+
+    def _is_here(self) -> bool:
+        """Whether the device is the machine this runs on, by whichever way it is reached."""
+        boot = Path("/proc/sys/kernel/random/boot_id")
+        answer = self.device.transport.run(["cat", str(boot)], timeout=_GRACE_S)
+        return not boot.exists() or answer.stdout.strip() == boot.read_text().strip()
+
+    def _build(self, workloads: Sequence[Workload], path: Path) -> Built:
+        """Build one executable; what cannot be built is left out, found by halving, as failed rows."""
+        self._check_time()
+        good, failed = list(workloads), list[CellRow]()
+        while good:
+            try:
+                build_bundle(good, self.target, path)
+                break
+            except BuildError:
+                bad, reason = self._culprit(good, path)
+                failed.append(self._failed(bad, reason))
+                good.remove(bad)
+        return good, failed
+
+    def _culprit(self, workloads: Sequence[Workload], path: Path) -> tuple[Workload, str]:
+        if len(workloads) == 1:
+            try:
+                build_bundle(workloads, self.target, path)
+            except BuildError as error:
+                return workloads[0], str(error)
+            raise BuildError("code generation failed once and then not again; profile again with --resume")
+        half = len(workloads) // 2
+        try:
+            build_bundle(workloads[:half], self.target, path)
+        except BuildError:
+            return self._culprit(workloads[:half], path)
+        return self._culprit(workloads[half:], path)
+
+    def _failed(self, workload: Workload, reason: str) -> CellRow:
+        place = family(workload)
+        return CellRow(
+            workload.key, place.key, workload.kind, place.coordinates, self.threads, FAILED, one_line(reason)
+        )
+
+    def _run(self, path: Path, workloads: Sequence[Workload], on_row: OnRow, seed: int) -> None:
+        """Run a bundle until every cell has its row; an agent that dies is started again for the rest."""
+        transport = self.device.transport
+        lines = BenchLines({work.key: work for work in workloads}, self.threads, self.device.name)
+
+        def read(line: str) -> None:
+            row = lines.read(line)
+            if row is not None:
+                on_row(row)
+            self._check_time()
+
+        agent = transport.push(path)
+        try:
+            for attempt in range(len(workloads) + 1):
+                before = len(lines.measured)
+                argv = [agent, "bench", *self._arguments(seed), *self._rest(lines, path)]
+                done = transport.run(argv, timeout=len(workloads) * _CELL_S + _GRACE_S, on_line=read)
+                if lines.finished and done.returncode == 0:
+                    return
+                if len(lines.measured) == before or attempt == len(workloads):
+                    break
+            said = one_line(done.stderr) or "nothing"
+            raise AgentError(
+                f"device {self.device.name}: the agent ended with status {done.returncode} before its cells were "
+                f"measured, it said: {said}; go on with --resume"
+            )
+        finally:
+            # Bundles are many and used once; if the device is lost, what ended the run is the news.
+            with contextlib.suppress(DeviceError):
+                transport.run(["rm", "-rf", str(PurePosixPath(agent).parent)], timeout=_GRACE_S)
+
+    def _arguments(self, seed: int) -> list[str]:
+        words = ["--threads", str(self.threads), "--seed", str(seed), "--timeout-ms", str(_CELL_S * 1000)]
+        return words + self.effort.arguments()
+
+    def _rest(self, lines: BenchLines, path: Path) -> list[str]:
+        """The option that leaves out what is measured."""
+        if not lines.measured:
+            return []
+        rest = [key for key in lines.wanted if key not in lines.measured and len(key) < _MOST_ID]
+        names = path.with_suffix(".cells")
+        names.write_text("".join(f"{key}\n" for key in rest))
+        return ["--only-from", self.device.transport.push_file(names, names.name)]
+
+    def _check_time(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise OutOfTime
+
+
+def _one_by_one(build: Build, jobs: Sequence[Job]) -> Generator[Built, None, None]:
+    for job in jobs:
+        yield build(*job)
+
+
+def _ahead(build: Build, jobs: Sequence[Job]) -> Generator[Built, None, None]:
+    """Built in a thread beside the measuring."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        for future in [pool.submit(build, *job) for job in jobs]:
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,83 @@
+"""What the agent's ``bench`` prints, line by line, as rows; every line is checked, none is believed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hwaware.costs.family import family
+from hwaware.costs.row import FAILED, OK, UNSTABLE, CellRow, statistics_of
+from hwaware.devices.output import one_line
+from hwaware.devices.schema import Fields
+from hwaware.errors import AgentError
+from hwaware.graph.workload import Workload
+from hwaware.profiling.conditions import trouble
+
+
+class BenchLines:
+    """Rows of the cells that were asked for, in the order in which they are measured.
+
+    `wanted` are workloads by key, `measured` the keys that have come. `finished` once the agent said it is done.
+    """
+
+    def __init__(self, wanted: Mapping[str, Workload], threads: int, device: str) -> None:
+        self.wanted = wanted
+        self.measured: set[str] = set()
+        self.finished = False
+        self._threads = threads
+        self._where = f"device {device}: the agent's bench"
+
+    def read(self, line: str) -> CellRow | None:
+        """The row of one line, None where it carries none. Raises AgentError."""
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise AgentError(f"{self._where} printed no JSON: {one_line(line, 80)}; run it again") from error
+        fields = Fields(document, self._where)
+        kind = fields.text("type")
+        if kind == "error":
+            raise AgentError(f"{self._where} says: {one_line(fields.text('reason'))}")
+        self.finished = self.finished or kind == "done"
+        return self._row(fields) if kind == "cell" else None
+
+    def _row(self, fields: Fields) -> CellRow:
+        key = fields.text("id")
+        if key not in self.wanted or key in self.measured:
+            raise AgentError(f"{self._where} measured a cell nobody asked for: {one_line(key, 80)}")
+        workload = self.wanted[key]
+        place = family(workload)
+        row = CellRow(key, place.key, workload.kind, place.coordinates, self._threads, OK)
+        if fields.text("status") == "ok":
+            row = self._measured(row, fields)
+        else:
+            row = replace(row, status=FAILED, reason=one_line(fields.text("reason")))
+        self.measured.add(key)
+        return row
+
+    def _measured(self, row: CellRow, fields: Fields) -> CellRow:
+        if fields.integer("threads") != self._threads:
+            raise AgentError(f"{self._where} used {fields.integer('threads')} threads, not {self._threads}")
+        try:
+            statistics = statistics_of(fields.numbers("samples_ns"))
+        except ValueError as error:
+            # A kernel below the clock's resolution: nothing can be said of it, and that is said.
+            return replace(row, status=FAILED, reason=str(error))
+        row = replace(
+            row,
+            **statistics,
+            cold_ns=fields.number("cold_ns"),
+            inner=fields.integer("inner", least=1),
+            weight_bytes=fields.integer("weight_bytes"),
+            arg_bytes=fields.integer("arg_bytes"),
+            workspace_bytes=fields.integer("workspace_bytes"),
+            peak_rss_delta_bytes=fields.integer_or_none("peak_rss_delta_bytes"),
+            khz_before=fields.integer_or_none("khz_before"),
+            khz_after=fields.integer_or_none("khz_after"),
+            milli_c_before=fields.integer_or_none("milli_c_before"),
+            milli_c_after=fields.integer_or_none("milli_c_after"),
+            involuntary_switches=fields.integer("involuntary_switches"),
+            load1=fields.number("load1"),
+        )
+        reason = trouble(row)
+        return replace(row, status=UNSTABLE, reason=reason) if reason else row

@@ -1,0 +1,78 @@
+"""The memory plan: what is alive at the same time never shares a byte."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwaware.compiler.memory import ALIGNMENT, align, lifetimes, plan_memory, spec_bytes
+from hwaware.graph.ir import Spec
+from hwaware.graph.lower import FusedOp, Program
+from tests.compiler.families import program_of
+
+
+def program(sizes: list[int], reads: list[list[int]], outputs: int) -> Program:
+    """Operation i writes buffer i + 1 and reads the earlier ones that `reads[i]` names; buffer 0 is the input."""
+    specs = [Spec((size,), "float32") for size in sizes]
+    ops = []
+    for index, sources in enumerate(reads):
+        inputs = [f"b{source % (index + 1)}" for source in sources]
+        ops.append(FusedOp(f"b{index + 1}", "", "map", inputs, [], f"b{index + 1}", specs[index + 1], {}))
+    names = [f"b{index}" for index in range(len(sizes))]
+    last = names[-outputs:]
+    return Program(
+        [("b0", "b0", specs[0])],
+        [(name, name, specs[names.index(name)]) for name in last],
+        ops,
+        dict(zip(names, specs, strict=True)),
+    )
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    count = draw(st.integers(1, 12))
+    sizes = draw(st.lists(st.integers(1, 400), min_size=count + 1, max_size=count + 1))
+    reads = [draw(st.lists(st.integers(0, 20), min_size=1, max_size=3)) for _ in range(count)]
+    return program(sizes, reads, draw(st.integers(1, min(2, count))))
+
+
+def check_plan(made: Program) -> None:
+    plan, spans = plan_memory(made), lifetimes(made)
+    places = {name: (plan.offsets[name], plan.offsets[name] + spec_bytes(made.buffers[name])) for name in spans}
+    for name, (start, end) in places.items():
+        assert start % ALIGNMENT == 0
+        assert 0 <= start < end <= plan.size, name
+    for a, b in combinations(spans, 2):
+        alive_together = spans[a][0] <= spans[b][1] and spans[b][0] <= spans[a][1]
+        if alive_together:
+            assert places[a][1] <= places[b][0] or places[b][1] <= places[a][0], (a, b)
+    assert plan.size <= sum(align(spec_bytes(made.buffers[name])) for name in spans)
+
+
+@given(programs())
+def test_buffers_alive_together_never_overlap(made: Program) -> None:
+    check_plan(made)
+
+
+@given(programs())
+def test_every_reader_comes_within_the_lifetime(made: Program) -> None:
+    spans = lifetimes(made)
+    for index, op in enumerate(made.ops):
+        for name in (*op.inputs, op.output):
+            assert spans[name][0] <= index <= spans[name][1]
+    for _, buffer, _ in (*made.inputs, *made.outputs):
+        assert spans[buffer] == (0, len(made.ops))
+
+
+def test_a_chain_needs_two_buffers_beside_its_ends() -> None:
+    made = program([64] * 10, [[index] for index in range(9)], 1)
+    assert plan_memory(made).size == 4 * 64 * 4
+
+
+def test_plans_of_networks() -> None:
+    for name in ("residual", "unet", "encoder", "dense"):
+        made = program_of(name, 2)[1]
+        check_plan(made)
+        assert plan_memory(made).size < sum(spec_bytes(spec) for spec in made.buffers.values())

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from hwaware.compiler.artifact import program_memory
+from hwaware.compression.budget import Budget
+from hwaware.compression.compress import Result, compress
+from hwaware.compression.task import ExtraLoss, Task, evaluate
+from hwaware.compression.train import fit
+from hwaware.costs.model import CostModel
+from hwaware.errors import BudgetError, HwawareError, MissingCostError, ModelError
+from hwaware.graph.capture import capture
+from hwaware.graph.lower import lower
+from tests.compression.morphnets import EXAMPLE, TARGET
+from tests.compression.tables import table_of
+from tests.compression.toys import table, trained
+
+EPOCHS = 8
+
+
+@functools.cache
+def compressed(budget: str, seed: int = 0) -> Result:
+    return compress(trained(), table(), Budget.parse(budget), seed=seed, epochs=EPOCHS)
+
+
+@pytest.mark.parametrize("share", [75, 50])
+def test_the_budget_is_met_and_used(share: int) -> None:
+    result = compressed(f"latency={share}%")
+    limit = share / 100 * result.baseline_cost.latency_ms
+    assert 0.8 * limit <= result.cost.latency_ms <= limit
+    assert result.metric >= result.baseline_metric - 0.05
+    assert result.metric == evaluate(trained(), result.model)
+    assert result.baseline_metric == evaluate(trained(), trained().model)
+
+
+def test_the_prediction_is_that_of_the_model_that_comes_out() -> None:
+    result = compressed("latency=50%")
+    for model, cost in ((result.model, result.cost), (result.baseline, result.baseline_cost)):
+        program = lower(capture(model, EXAMPLE))
+        again = CostModel(table()).predict(program, program_memory(program, TARGET))
+        assert again == cost
+
+
+def test_the_plan_says_which_channels_stayed() -> None:
+    result = compressed("latency=50%")
+    assert result.plan.changed
+    weights = dict(result.model.named_parameters())
+    for group in result.plan.groups:
+        assert len(group.kept) == group.after <= group.before
+        assert group.per_channel_ms > 0
+        if group.after:
+            assert weights[f"{group.name}.weight"].shape[0] == group.after
+    saved = sum(layer.before_ms - layer.after_ms for layer in result.plan.layers)
+    assert saved == pytest.approx(result.baseline_cost.latency_ms - result.cost.latency_ms, rel=1e-9)
+    assert result.plan.fixed == {"fc": "an output of the model"}
+
+
+def test_strength_finds_itself_and_reaches_the_budget_while_training() -> None:
+    history = compressed("latency=50%").plan.history
+    limit = compressed("latency=50%").plan.limits["latency"]
+    assert history[0]["latency_ms"] > limit
+    assert history[-1]["latency_ms"] <= limit
+    assert history[-1]["strength"] == history[-1]["distance"] == 0
+    # It did not overshoot by much either.
+    assert history[-1]["latency_ms"] > 0.8 * limit
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another() -> None:
+    first = compressed("latency=75%")
+    again = compress(trained(), table(), Budget.parse("latency=75%"), epochs=EPOCHS)
+    other = compressed("latency=75%", 1)
+    assert first.plan == again.plan
+    assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(again), strict=True))
+    assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(weights(first), weights(other), strict=True))
+
+
+def weights(result: Result) -> list[torch.Tensor]:
+    return list(result.model.state_dict().values())
+
+
+def test_neither_the_task_nor_the_random_state_is_touched() -> None:
+    before = copy.deepcopy(trained().model.state_dict())
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    compress(trained(), table(), Budget.parse("latency=75%"), epochs=2)
+    assert torch.equal(torch.rand(1), expected)
+    after = trained().model.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def test_size_and_memory_have_budgets_too() -> None:
+    result = compress(trained(), table(), Budget(size="60%", memory="80%"), epochs=4)
+    size = result.cost.memory_bytes["weights"]
+    assert 0.5 < size / result.baseline_cost.memory_bytes["weights"] <= 0.6
+    memory = size + result.cost.memory_bytes["arena"]
+    assert memory <= 0.8 * sum(result.baseline_cost.memory_bytes.values())
+
+
+def test_a_model_within_the_budget_comes_back_as_it_is() -> None:
+    result = compress(trained(), table(), Budget(latency="100%"), epochs=4)
+    assert result.model is result.baseline
+    assert not result.plan.changed
+    assert "within the budget" in result.plan.note
+    x = torch.randn(3, *EXAMPLE[0].shape[1:])
+    with torch.no_grad():
+        torch.testing.assert_close(result.model(x), trained().model.eval()(x))
+
+
+def test_an_unreachable_budget_names_the_nearest_one_which_then_is_reached() -> None:
+    with pytest.raises(BudgetError, match="latency=2% cannot be reached") as caught:
+        compress(trained(), table(), Budget(latency="2%"), epochs=4)
+    nearest = str(caught.value).split("ask for ")[1].split(" or more")[0]
+    result = compress(trained(), table(), Budget.parse(nearest), epochs=4)
+    assert result.cost.latency_ms <= result.plan.limits["latency"]
+
+
+def test_a_training_loop_of_the_users_own_is_enough() -> None:
+    calls = []
+
+    def own(model: nn.Module, extra: ExtraLoss) -> None:
+        stepper = torch.optim.Adam(model.parameters(), lr=0.01)
+        model.train()
+        for _ in range(12):
+            for x, y in trained().train_data:
+                stepper.zero_grad()
+                (nn.functional.cross_entropy(model(x), y) + extra(model)).backward()
+                stepper.step()
+        calls.append(sum(p.numel() for p in model.parameters()))
+
+    task = replace(trained(), fit=own)
+    result = compress(task, table(), Budget(latency="60%"))
+    assert result.cost.latency_ms <= result.plan.limits["latency"]
+    assert result.metric >= result.baseline_metric - 0.05
+    assert calls[0] > calls[1]  # shrinking, then fine-tuning what is left
+
+
+def broken(model: nn.Module) -> Task:
+    task: Task = replace(trained(), model=model)
+    return task
+
+
+def test_nan_weights_are_refused_before_anything_is_done() -> None:
+    model = copy.deepcopy(trained().model)
+    next(model.parameters()).data[0] = torch.nan
+    with pytest.raises(ModelError, match="NaN"):
+        compress(broken(model), table(), Budget(latency="60%"))
+
+
+def test_a_model_without_batch_norm_is_refused() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 4))
+    with pytest.raises(ModelError, match="BatchNorm"):
+        compress(broken(model), table(), Budget(latency="60%"))
+
+
+def test_a_table_of_another_model_is_missing_costs() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 4))
+    with pytest.raises(MissingCostError, match="no cost for conv2d"):
+        compress(broken(model.eval()), table(), Budget(latency="60%"))
+
+
+def test_unknown_methods_are_refused() -> None:
+    with pytest.raises(HwawareError, match="no method 'magic': choose one of morphnet"):
+        compress(trained(), table(), Budget(latency="60%"), method="magic")
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[str, int, int]] = []
+    compress(trained(), table(), Budget(latency="75%"), epochs=5, on_progress=lambda *facts: told.append(facts[:3]))
+    assert told == [("shrink", 1, 2), ("shrink", 2, 2), *[("fine-tune", i, 3) for i in (1, 2, 3)]]
+
+
+def test_free_channels_come_back_alive() -> None:
+    """Only latency of vectors counts: dead channels that cost nothing are kept, with scales that can train."""
+    task = trained()
+    free = table_of(capture(task.model, EXAMPLE), lambda work: 100.0 * (-(-work.output.shape[-1] // 8)))
+    result = compress(task, free, Budget(latency="80%"), epochs=4)
+    for group in result.plan.groups:
+        assert group.after in {0, group.before} or group.after % 8 == 0
+    for name, parameter in result.model.named_parameters():
+        if name.endswith("1.weight") and parameter.dim() == 1:
+            assert (parameter.abs() > 1e-4).all(), name
+
+
+def test_fit_is_the_one_that_tasks_use() -> None:
+    """The toy task itself can be trained further: nothing of it is consumed."""
+    model = copy.deepcopy(trained().model)
+    fit(model, trained(), epochs=1, lr=0.01)
+    assert evaluate(trained(), model) > 0.8
