@@ -52,6 +52,8 @@ class DemoResult:
 def run_demo(out: Path, say: Say) -> DemoResult:
     """Do all of it into the folder `out`; `say` gets a line for each step."""
     torch.manual_seed(0)
+    # So small a net gains little from a second thread, and on a busy machine waits for it at every operation.
+    torch.set_num_threads(1)
     say(f"training {NET} on {DATA} (real handwritten digits, embedded in scikit-learn)")
     task = trained_zoo_task(NET, DATA)
     with open_device("local") as device:

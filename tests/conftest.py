@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.sshd import Sshd, start_sshd
+
+# Small nets on a busy machine: a second thread waits more than it works.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_profile_and_run_over_ssh(
     assert typed("profile", model, "--device", "board", "--out", table) == 1
     refusal = capsys.readouterr().err.strip().splitlines()[-1]
     assert refusal.startswith("error: ")
-    assert sshd.fingerprint() in refusal
+    assert sshd.fingerprint in refusal
     assert "hwaware devices trust board" in refusal
     assert not table.exists()
 

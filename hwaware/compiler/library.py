@@ -50,6 +50,7 @@ const char *model_error(void);
 """
 
 _SOURCE = """\
+#include "embed/runtime_serial.h"
 #include "error.h"
 #include "hwa.h"
 #include "model.h" /* the runner's, from the agent */
@@ -60,6 +61,8 @@ static hwa_bound bound;
 int model_init(void *memory)
 {
     unsigned char *bytes = memory;
+    /* The kernels define the runtime's entry points weakly, so only a use makes the linker take the runtime. */
+    hwa_embed_workspace(NULL, 0);
     return hwa_model_bind(&bound, hwa_model_table, bytes, bytes + @ARENA@);
 }
 

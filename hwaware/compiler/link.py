@@ -27,6 +27,7 @@ from hwaware.errors import BuildError
 _FLAGS = ("-std=gnu11", "-Os", "-fno-asynchronous-unwind-tables")
 _LINK_FLAGS = ("-static", "-s")
 _TIMEOUT_S = 600
+_TELLING = ("error", "cannot find", "undefined reference", "no space left")
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,19 @@ def run_tool(command: Sequence[str], folder: Path, what: str) -> None:
         )
     except FileNotFoundError as error:
         raise BuildError(f"{what}: {command[0]} is not installed; run `hwaware doctor`") from error
+    except OSError as error:
+        raise BuildError(f"{what}: {command[0]} cannot be run ({error.strerror}); run `hwaware doctor`") from error
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{what}: {command[0]} took longer than {_TIMEOUT_S} s") from error
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines()
-        raise BuildError(f"{what} failed: {(lines or ['no message'])[0].strip()[:300]}")
+        raise BuildError(f"{what} failed: {_complaint(done.stderr)[:300]}")
+
+
+def _complaint(text: str) -> str:
+    """The line of a build tool's messages that says what is wrong; gcc's driver sums up last and says nothing."""
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("collect2:")]
+    telling = [line for line in lines if any(word in line.lower() for word in _TELLING)]
+    return (telling or lines or ["no message"])[0]
 
 
 def cache_folder() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -22,10 +22,8 @@ from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture_batched
 from hwaware.graph.channels import channel_groups
-from hwaware.graph.execute import infer
-from hwaware.graph.ir import Graph, Spec
+from hwaware.graph.ir import Graph
 from hwaware.graph.model import GraphModel
-from hwaware.graph.ops import EXPAND
 from hwaware.graph.slicing import slice_graph
 
 MORPHNET = "morphnet"
@@ -81,7 +79,7 @@ def compress(
     check(task)
     source = table if isinstance(table, CostModel) else CostModel(table)
     graph = capture_batched(task.model, task.example_inputs)
-    baseline = _model(graph, task.example_inputs)
+    baseline = GraphModel(graph, task.example_inputs).eval()
     static = baseline.graph_for(task.example_inputs)
     sources, fixed = scale_sources(graph, channel_groups(graph))
     groups = [group for group in channel_groups(graph) if group.name in sources]
@@ -105,15 +103,6 @@ def compress(
         plan = replace(plan, note=note, after=plan.before, groups=(), layers=())
         return Result(baseline, baseline, plan, metric, metric, before, before)
     return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before)
-
-
-def _model(graph: Graph, example_inputs: Sequence[torch.Tensor]) -> GraphModel:
-    """`graph` as a model whose specs are those of the example inputs, so that loading it gives their shapes again."""
-    # A batched graph tells what an expanded dimension follows by its captured batch, which must not be 1 then.
-    if not any(node.op in EXPAND for node in graph.nodes):
-        specs = (Spec.of(value) for value in example_inputs)
-        graph = infer(graph, dict(zip(graph.inputs, specs, strict=True)))
-    return GraphModel(graph, example_inputs).eval()
 
 
 def _silent(phase: str, done: int, total: int, note: str) -> None:
@@ -190,7 +179,7 @@ def _cut(
     }
     revived = {name: [index for index in indices if not shrinker.alive[name][index]] for name, indices in kept.items()}
     graph = _with_scales_of(baseline, model.graph, shrinker.sources, revived)
-    smaller = _model(slice_graph(graph, kept), model.example_inputs)
+    smaller = GraphModel(slice_graph(graph, kept), model.example_inputs).eval()
     slopes = costs.slopes(widths)
     groups = []
     for name, size in costs.full.items():

@@ -7,10 +7,10 @@ in channels, `key` all that stays. Tables interpolate inside a family, never bet
 |---|---|
 | conv2d, conv2d_transpose | (in, out); depthwise: (channels,), `out` a fixed multiple of it |
 | dense, matmul | (in, out); (m, k, n) |
-| pool2d, resample, map | (channels,) |
+| pool2d, resample | (channels,) |
 | reduce | (inner,), or (middle,) where that is the innermost |
 | softmax, layer_norm, embedding | (width,) |
-| copy, map over unusual strides | (rows, elements of a row): moves, whatever they are moves of |
+| map, copy | (rows, elements of a row) |
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from hwaware.costs.walks import is_plain, map_at_width
+from hwaware.costs.walks import is_plain, map_at_width, patterns
 from hwaware.graph.ir import Spec
 from hwaware.graph.lower.copy import Part
 from hwaware.graph.workload import Workload
@@ -49,7 +49,7 @@ def family(workload: Workload) -> Family:
     """The family of `workload` and its coordinates there."""
     rule = _rule(workload)
     if rule is None:
-        return _moves(workload)
+        return _copies(workload) if workload.kind == "copy" else _maps(workload)
     coordinates = rule.read(workload)
     least = _groups(workload) if _grouped(workload) else 1
     unit = rule.write(workload, (least,) * len(coordinates))
@@ -59,21 +59,26 @@ def family(workload: Workload) -> Family:
 def with_coordinates(workload: Workload, coordinates: Coordinates) -> Workload:
     """The workload at other widths, exactly as lowering a network of these widths makes it.
 
-    Raises ValueError where widths do not determine it (copies) or do not fit (a grouped convolution).
+    Raises ValueError where widths do not determine it (copies, rows of a map) or do not fit (a grouped convolution).
     """
-    rule = _rule(workload)
-    if rule is None:
+    if not resizable(workload):
         raise ValueError(f"the widths of {workload.kind} do not determine it")
-    if len(coordinates) != len(rule.read(workload)) or min(coordinates) < 1:
+    own = family(workload).coordinates
+    if len(coordinates) != len(own) or min(coordinates) < 1:
         raise ValueError(f"{coordinates} are no widths of {workload.key}")
-    if _grouped(workload) and any(width % _groups(workload) for width in coordinates):
-        raise ValueError(f"{coordinates} cannot be divided into the groups of {workload.key}")
-    return rule.write(workload, coordinates)
+    rule = _rule(workload)
+    if rule is not None:
+        if _grouped(workload) and any(width % _groups(workload) for width in coordinates):
+            raise ValueError(f"{coordinates} cannot be divided into the groups of {workload.key}")
+        return rule.write(workload, coordinates)
+    if coordinates[0] != own[0]:
+        raise ValueError(f"another number of rows does not determine {workload.key}")
+    return map_at_width(workload, coordinates[1])
 
 
 def resizable(workload: Workload) -> bool:
-    """Whether `with_coordinates` is defined."""
-    return _rule(workload) is not None
+    """Whether `with_coordinates` is defined; a map can change its width, not its rows."""
+    return _rule(workload) is not None or (workload.kind == "map" and is_plain(workload))
 
 
 # What stays of the shape when the channels, innermost, change.
@@ -141,7 +146,6 @@ _RULES = {
     "layer_norm": Rule("layer_norm", _width, _write_channels),
     "embedding": Rule("embedding", _width, _write_embedding),
     "matmul": Rule("matmul", lambda work: (*work.inputs[0].shape[1:], work.output.shape[-1]), _write_matmul),
-    "map": Rule("map", _width, lambda work, to: map_at_width(work, to[0])),
 }
 
 
@@ -162,21 +166,28 @@ def _rule(work: Workload) -> Rule | None:
         return _DEPTHWISE if _depthwise(work) else _GROUPED if _grouped(work) else _CONV
     if work.kind == "reduce":
         return _COLUMNS if work.inputs[0].shape[2] > 1 else _ROWS
-    if work.kind == "map" and not is_plain(work):
-        return None
     return _RULES.get(work.kind)
 
 
-def _moves(work: Workload) -> Family:
+def _maps(work: Workload) -> Family:
+    """Whatever the shape, a map runs through rows; which of the dimensions is the pruned one does not matter then."""
+    shape = work.output.shape
+    steps = "+".join(f"{step.name}:{pattern}" for step, pattern in zip(work.epilogue, patterns(work)[1:], strict=True))
+    return Family(f"map|{patterns(work)[0]}|{steps}", (math.prod(shape[:-1]), shape[-1]))
+
+
+def _copies(work: Workload) -> Family:
     """Copies differ by how they walk through memory; rows and their length are what they cost."""
-    steps = "+".join(step.name for step in work.epilogue)
-    if work.kind == "map":
-        shape = work.output.shape
-        walk = f"strided{work.ints('strides')[-1] == 1}"
-        return Family(f"moves|map|{len(shape)}|{walk}|{steps}", (math.prod(shape[:-1]), shape[-1]))
-    parts = cast("tuple[Part, ...]", work.attr("parts"))
-    walks = [f"{len(shape)}{'c' if ins[-1] == outs[-1] == 1 else 's'}" for shape, ins, _, outs, _ in parts]
-    largest = max((shape for shape, *_ in parts), key=math.prod)
+    parts = [_rows_of(part) for part in cast("tuple[Part, ...]", work.attr("parts"))]
+    walks = ",".join("dense" if dense else "strided" for _, _, dense in parts)
     fill = "fill" if "fill" in dict(work.attrs) else ""
-    key = f"moves|copy|{work.output.dtype}|{','.join(walks)}|{fill}"
-    return Family(key, (math.prod(largest[:-1]), sum(shape[-1] for shape, *_ in parts)))
+    rows, _, _ = max(parts, key=lambda part: part[0] * part[1])
+    return Family(f"copy|{work.output.dtype}|{walks}|{fill}", (rows, sum(inner for _, inner, _ in parts)))
+
+
+def _rows_of(part: Part) -> tuple[int, int, bool]:
+    """Rows of a move, elements of a row, and whether those lie side by side on both sides."""
+    shape, ins, _, outs, _ = part
+    if outs[-1] != 1:  # the innermost dimension of the output was of size 1 here and has been merged away
+        return math.prod(shape), 1, True
+    return math.prod(shape[:-1]), shape[-1], ins[-1] == 1

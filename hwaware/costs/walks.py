@@ -60,3 +60,29 @@ def _walk(walk: Walk, old: int, width: int) -> Walk:
 
 def _number(number: int, walk: Walk, old: int, width: int) -> int:
     return number // old * width if walk[-1] == 1 and number % old == 0 else number
+
+
+def patterns(workload: Workload) -> list[str]:
+    """How the input, and then each step's operand, is read: dense, by channel, by row, at other strides, or not."""
+    shape = workload.output.shape
+    return [
+        _pattern(workload.ints("strides"), shape),
+        *(
+            _pattern(step.operand, shape) if isinstance(step.operand, tuple) else step.operand
+            for step in workload.epilogue
+        ),
+    ]
+
+
+def _pattern(walk: Walk, shape: tuple[int, ...]) -> str:
+    real = [(stride, size) for stride, size in zip(walk, shape, strict=True) if size > 1]
+    dense = 1
+    for stride, size in reversed(real):
+        if stride != dense:
+            break
+        dense *= size
+    else:
+        return "full"
+    if walk[-1] == 0:
+        return "row"
+    return "channel" if walk[-1] == 1 and not any(walk[:-1]) else f"strided{min(walk[-1], 2)}"

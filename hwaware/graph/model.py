@@ -33,7 +33,7 @@ class GraphModel(nn.Module):
             self._register(name, tensor.detach().clone(memory_format=torch.contiguous_format))
         self._steps = [step(graph, node) for node in graph.nodes]
         self._dying = _last_uses(graph)
-        self.example_inputs = tuple(example_inputs) if example_inputs is not None else _examples(graph)
+        self.example_inputs = tuple(example_inputs) if example_inputs is not None else examples(graph)
 
     def _register(self, name: str, tensor: torch.Tensor) -> None:
         *scopes, leaf = name.split(".")
@@ -126,16 +126,20 @@ def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
     return dying[::-1]
 
 
-def _examples(graph: Graph) -> tuple[torch.Tensor, ...]:
-    """Random inputs: standard normal, or indices that every embedding of the graph has a row for."""
+def examples(graph: Graph, batch: int | None = None) -> tuple[torch.Tensor, ...]:
+    """Random inputs: standard normal, or indices that every embedding of the graph has a row for.
+
+    `batch` replaces the batch size a batched graph was captured with.
+    """
     generator = torch.Generator().manual_seed(0)
     rows = [graph.specs[next(node.refs())].shape[0] for node in graph.nodes if node.op in EMBEDDING]
-    examples = []
+    values = []
     for spec in graph.inputs.values():
+        shape = spec.shape if batch is None else (batch, *spec.shape[1:])
         dtype = getattr(torch, spec.dtype)
         if dtype.is_floating_point:
-            value = torch.randn(spec.shape, generator=generator).to(dtype)
+            value = torch.randn(shape, generator=generator).to(dtype)
         else:
-            value = torch.randint(0, min(rows, default=2), spec.shape, generator=generator).to(dtype)
-        examples.append(value)
-    return tuple(examples)
+            value = torch.randint(0, min(rows, default=2), shape, generator=generator).to(dtype)
+        values.append(value)
+    return tuple(values)

@@ -1,7 +1,7 @@
 """A compressed model on disk: ``model.json`` (structure) beside ``weights.safetensors``; no pickle, no code.
 
-``model.json``: ``schema_version``, ``kind`` ("hwaware-model"), ``weights`` {file, sha256}, ``graph`` and
-``extra`` (whatever the writer adds, a plan for one). Written to a temporary sibling that is renamed, so
+``model.json``: ``schema_version``, ``kind`` ("hwaware-model"), ``weights`` {file, sha256}, ``graph``, ``batch`` (of the
+example inputs, null for a graph of one size) and ``extra`` (whatever the writer adds, a plan for one). Written to a temporary sibling that is renamed, so
 that a directory under the final name is always complete.
 """
 
@@ -24,13 +24,14 @@ from safetensors.torch import save as format_tensors
 from hwaware.errors import ArtifactError
 from hwaware.graph.execute import infer
 from hwaware.graph.ir import Graph
-from hwaware.graph.model import GraphModel
+from hwaware.graph.model import GraphModel, examples
 from hwaware.graph.wire import from_wire, to_wire
 
 SCHEMA_VERSION = 1
 KIND = "hwaware-model"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
-_FIELDS = {"schema_version", "kind", "weights", "graph", "extra"}
+_FIELDS = {"schema_version", "kind", "weights", "graph", "batch", "extra"}
+_MOST_BATCH = 65536
 
 
 def save(model: GraphModel, directory: Path | str, *, extra: Mapping[str, Any] | None = None) -> None:
@@ -48,6 +49,7 @@ def save(model: GraphModel, directory: Path | str, *, extra: Mapping[str, Any] |
         "kind": KIND,
         "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(blob).hexdigest()},
         "graph": to_wire(graph),
+        "batch": int(model.example_inputs[0].shape[0]) if graph.batched else None,
         "extra": dict(extra or {}),
     }
     try:
@@ -84,7 +86,16 @@ def load(directory: Path | str) -> GraphModel:
         raise ArtifactError(f"{path} is corrupt: {error}; restore the directory or compress again") from error
     _check_finite(tensors, graph.parameters, weights)
     _check_shapes(graph, path)
-    return GraphModel(graph).eval()
+    return GraphModel(graph, examples(graph, _batch(document["batch"], graph, path))).eval()
+
+
+def _batch(stored: object, graph: Graph, path: Path) -> int | None:
+    """Batch size of the example inputs; a graph for one size only has none of its own."""
+    if not graph.batched and stored is None:
+        return None
+    if not graph.batched or not isinstance(stored, int) or not 1 <= stored <= _MOST_BATCH:
+        raise ArtifactError(f"{path} is corrupt: its batch is {str(stored)[:20]}; compress again")
+    return stored
 
 
 def load_extra(directory: Path | str) -> dict[str, Any]:

@@ -76,8 +76,12 @@ def _cells(graph: Graph, lanes: int, points: int) -> list[Cell]:
         add(op.workload, OWN)
     groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
     for share in _LEVELS[:points]:
-        for workload in _sliced(graph, groups, share, lanes, points):
+        for workload in _sliced(graph, groups, (share,), lanes, points):
             add(workload, COARSE if share in (0.0, 0.5) else FINE)
+    # Parts of a concatenation may be wide and narrow: every second group at the other end.
+    for shares in ((0.0, 1.0), (1.0, 0.0)) if len(groups) > 1 else ():
+        for workload in _sliced(graph, groups, shares, lanes, points):
+            add(workload, COARSE)
     for axes in _prunable(graph, groups, lanes, points):
         for workload, corner in _grid(axes):
             add(workload, COARSE if corner else FINE)
@@ -106,24 +110,33 @@ def _prunable(graph: Graph, groups: Sequence[ChannelGroup], lanes: int, points: 
         # Weights are (out, in, ...); of a transposed convolution or a plain matrix product (in, out, ...).
         swapped = node.op.startswith("conv_transpose") or node.op in MATMUL
         dims = (0, 1) if swapped else (1, 0)
+        if len(coordinates) == 1:
+            dims = (0,)  # depthwise: one filter a channel, or a multiple of them
         sides = [members.get((weight, dim), []) for dim in dims]
-        if len(coordinates) == 1:  # depthwise: the weight's first dimension, per channel of the coordinate
-            sides = [members.get((weight, 0), [])]
-        ranges = tuple(_widths(size, side, lanes, points) for size, side in zip(coordinates, sides, strict=True))
+        ranges = tuple(
+            _widths(size, graph.tensors[weight].shape[dim], side, lanes, points)
+            for size, dim, side in zip(coordinates, dims, sides, strict=True)
+        )
         names = [[group.name for group, _ in side] for side in sides]
         tied = len(names) == 2 and len(names[0]) == 1 and names[0] == names[1] and ranges[0] == ranges[1]
         yield _Axes(op.workload, ranges, tied)
 
 
-def _widths(size: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int, points: int) -> tuple[int, ...]:
-    """Widths of an axis of `size` channels as the groups along it are narrowed together, level by level."""
-    covered = sum(sum(member.unit) for _, member in side)
-    scale = size / max(size, covered)  # a depthwise multiplier has more filters than channels
-    found = set()
+def _widths(
+    size: int, length: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int, points: int
+) -> tuple[int, ...]:
+    """Widths of an axis of `size` channels as the groups along it are narrowed together, level by level.
+
+    `length` is that of the weight's dimension, which differs from `size` by a factor in grouped convolutions.
+    """
+    if not side:
+        return (size,)
+    fixed = length - sum(sum(member.unit) for _, member in side)
+    found = {size}
     for share in _LEVELS[:points]:
         kept = sum(sum(member.unit[: level(widths(group.size, lanes, points), share)]) for group, member in side)
-        found.add(round((kept + max(0, size - covered)) * scale) if side else size)
-    return tuple(sorted(found | {size}))
+        found.add((kept + fixed) * size // length)
+    return tuple(sorted(found))
 
 
 def _weight(node: Node) -> str | None:

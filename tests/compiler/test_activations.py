@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from hwaware.compiler.targets import Target
-from tests.compiler.inprocess import check, outputs
-from tests.compiler.parallel import check_all, every_target
+from tests.compiler.inprocess import AVX2, check, outputs
+from tests.compiler.parallel import Parallel, check_all, every_target
 
 ACTIVATIONS: dict[str, nn.Module] = {
     "relu": nn.ReLU(),
@@ -42,19 +42,20 @@ def test_fused_and_alone(target: Target) -> None:
 
 
 @every_target
-@pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "sigmoid", "tanh", "elu", "hardswish"])
-def test_extreme_inputs(name: str, target: Target) -> None:
+def test_extreme_inputs(target: Target) -> None:
+    layers = [ACTIVATIONS[name] for name in ("silu", "gelu", "gelu_tanh", "sigmoid", "tanh", "elu", "hardswish")]
     magnitudes = torch.logspace(-6, 2, 41)
     values = torch.cat([-magnitudes, torch.zeros(2), magnitudes, torch.tensor([1e30, -1e30])])
-    (found,) = outputs(ACTIVATIONS[name], values[None], target=target)
-    # Element by element: the largest must not hide the others.
-    np.testing.assert_allclose(found, ACTIVATIONS[name](values[None]), rtol=1e-4, atol=3e-7)
+    results = outputs(Parallel(layers), *(values[None] for _ in layers), target=target)
+    for layer, found in zip(layers, results, strict=True):
+        # Element by element: the largest must not hide the others.
+        np.testing.assert_allclose(found, layer(values[None]), rtol=1e-4, atol=3e-7, err_msg=str(layer))
 
 
-@pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "sigmoid", "tanh", "elu", "selu"])
 @pytest.mark.parametrize("scale", [0.1, 1e-3])
-def test_small_inputs_keep_their_relative_accuracy(name: str, scale: float) -> None:
-    check(ACTIVATIONS[name], torch.randn(3, 41) * scale)
+def test_small_inputs_keep_their_relative_accuracy(scale: float) -> None:
+    layers = [ACTIVATIONS[name] for name in ("silu", "gelu", "gelu_tanh", "sigmoid", "tanh", "elu", "selu")]
+    check_all(layers, [torch.randn(3, 41) * scale for _ in layers], AVX2)
 
 
 def test_chains_of_activations_fuse_into_one_operation() -> None:

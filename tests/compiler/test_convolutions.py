@@ -103,8 +103,6 @@ def test_every_odd_width_agrees_with_pytorch(target: Target) -> None:
         other = widths[-1 - index]
         layers += [
             nn.Conv2d(width, other, 3, padding=1),
-            nn.Conv2d(width, other, 1),
-            nn.Conv2d(width, other, 1, stride=2),
             nn.Conv2d(width, width, 3, padding=1, stride=2, groups=width),
             nn.ConvTranspose2d(width, other, 3, stride=2, padding=1),
         ]

@@ -24,11 +24,10 @@ def local_target() -> Target:
         return target_of(device)
 
 
-@pytest.mark.parametrize(("target", "batch"), [("x86_64", 1), ("x86_64-avx2", 2)])
-def test_kernels_agree_with_pytorch(target: str, batch: int) -> None:
-    known = [program_of(name, batch) for name in FAMILIES]
+def test_kernels_agree_with_pytorch() -> None:
+    known = [program_of(name, 1) for name in FAMILIES]
     results = run_programs(
-        [program for _, program in known], [made.inputs for made, _ in known], base_target(target)
+        [program for _, program in known], [made.inputs for made, _ in known], base_target("x86_64")
     )
     for name, (made, _), given in zip(FAMILIES, known, results, strict=True):
         for found, wanted in zip(given, expected(made), strict=True):

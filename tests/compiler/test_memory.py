@@ -73,6 +73,6 @@ def test_a_chain_needs_two_buffers_beside_its_ends() -> None:
 
 def test_plans_of_networks() -> None:
     for name in ("residual", "unet", "encoder", "dense"):
-        made = program_of(name, 2)[1]
+        made = program_of(name, 1)[1]
         check_plan(made)
         assert plan_memory(made).size < sum(spec_bytes(spec) for spec in made.buffers.values())

@@ -42,6 +42,14 @@ def test_round_trip_is_bit_identical(name: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+def test_the_batch_of_the_example_inputs_survives(tmp_path: Path) -> None:
+    net, inputs = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (torch.randn(1, 3, 6, 6),)
+    graph = capture_batched(net, inputs)
+    assert graph.inputs["input"].shape[0] != 1  # captured at other sizes, to find what depends on it
+    save(GraphModel(graph, inputs), tmp_path / "model")
+    assert [value.shape for value in load(tmp_path / "model").example_inputs] == [(1, 3, 6, 6)]
+
+
 def test_a_sliced_model_round_trips(tmp_path: Path) -> None:
     graph = model_of("inverted").graph
     keep = {group.name: range(0, group.size, 2) for group in channel_groups(graph) if group.pinned is None}

@@ -1,0 +1,53 @@
+"""A bundle measures each workload under its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwaware.compiler.bundle import build_bundle
+from hwaware.compiler.schedules import SCHEDULES, schedule_name
+from hwaware.compiler.targets import base_target
+from hwaware.errors import BuildError
+from hwaware.graph.ir import Spec
+from hwaware.graph.workload import Workload
+from tests.compiler.families import FAMILIES, program_of
+from tests.device_agents.building import run_agent
+
+QUICK = ("--min-time-ms", "0", "--min-count", "1", "--max-count", "1")
+
+
+def test_every_workload_of_every_family_runs_as_a_cell(tmp_path: Path) -> None:
+    workloads = [op.workload for name in FAMILIES for op in program_of(name, 1)[1].ops]
+    # Two of each schedule: the families' own tests run them all.
+    chosen = [
+        work
+        for schedule in SCHEDULES
+        for work in [work for work in dict.fromkeys(workloads) if schedule_name(work) == schedule][:2]
+    ]
+    assert {schedule_name(work) for work in chosen} == set(SCHEDULES)
+    bundle = build_bundle([*chosen, *chosen], base_target("x86_64"), tmp_path / "bundle")
+    keys = {work.key for work in chosen}
+    assert sorted(run_agent(bundle, "cells").one("cells")["ids"]) == sorted(keys)
+    answer = run_agent(bundle, "bench", *QUICK)
+    cells = [line for line in answer.lines if line["type"] == "cell"]
+    assert {cell["id"] for cell in cells} == keys
+    assert {cell["id"]: cell.get("reason") for cell in cells if cell["status"] != "ok"} == {}
+
+
+def test_processes_side_by_side_give_the_same_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwaware.compiler.bundle._WORTH_A_PROCESS", 1)
+    workloads = [
+        Workload("dense", (Spec((1, width), "float32"),), Spec((1, 5), "float32")) for width in (3, 7, 17)
+    ]
+    bundle = build_bundle(workloads, base_target("x86_64"), tmp_path / "bundle", jobs=2)
+    assert set(run_agent(bundle, "cells").one("cells")["ids"]) == {work.key for work in workloads}
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_kind_without_a_schedule(tmp_path: Path) -> None:
+    spec = Spec((1, 3), "float32")
+    with pytest.raises(BuildError, match="fft"):
+        build_bundle([Workload("fft", (spec,), spec)], base_target("x86_64"), tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []

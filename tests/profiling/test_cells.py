@@ -1,0 +1,87 @@
+"""Which cells: enough of them that no narrower variant of a net is without a cost."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwaware.costs.model import MEASURED, CostModel
+from hwaware.costs.steps import padded
+from hwaware.graph.capture import capture
+from hwaware.graph.channels import channel_groups
+from hwaware.graph.ir import Graph
+from hwaware.graph.lower import lower
+from hwaware.graph.slicing import slice_graph
+from hwaware.profiling.cells import FINE, OWN, measuring_order, model_cells
+from hwaware.profiling.grid import MOST_POINTS, widths
+from tests.costs.tables import LANES, row, table
+from tests.graph.nets import NETS, SHAPE, build
+
+
+@given(size=st.integers(1, 2048), lanes=st.sampled_from([1, 4, 8, 16]), points=st.integers(2, MOST_POINTS))
+def test_grids_reach_from_an_eighth_to_all_on_step_tops(size: int, lanes: int, points: int) -> None:
+    grid = widths(size, lanes, points)
+    assert list(grid) == sorted(set(grid))
+    assert len(grid) <= points
+    assert grid[-1] == size
+    assert 1 <= grid[0] <= max(1, size // 8)
+    assert all(padded(width, lanes) == width for width in grid[:-1])
+
+
+@cache
+def captured(name: str) -> Graph:
+    return capture(build(name), (torch.randn(1, *SHAPE),))
+
+
+@cache
+def costs(name: str) -> CostModel:
+    """A table with all cells of the net, each as dear as its output is large."""
+    rows = [row(cell.workload, 100.0 + cell.workload.output.shape[-1]) for cell in model_cells(captured(name), LANES)]
+    return CostModel(table(rows))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_model_itself_is_measured(name: str) -> None:
+    assert all(costs(name).cost(op.workload).provenance == MEASURED for op in lower(captured(name)).ops)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_narrower_variant_can_be_predicted(name: str) -> None:
+    graph = captured(name)
+    groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
+    pick = random.Random(11)
+    for _ in range(4):
+        keep = {group.name: range(pick.randint(widths(group.size, LANES)[0], group.size)) for group in groups}
+        for op in lower(slice_graph(graph, keep)).ops:
+            assert costs(name).cost(op.workload).latency_ms > 0
+
+
+def test_cells_are_unique_and_thinned_to_the_limit() -> None:
+    graph = captured("residual")
+    many, few = model_cells(graph, LANES), model_cells(graph, LANES, most=40)
+    assert len({cell.workload.key for cell in many}) == len(many)
+    assert len(few) < len(many)
+    assert {op.workload.key for op in lower(graph).ops} <= {cell.workload.key for cell in few}
+
+
+def test_channels_that_are_tied_are_not_measured_apart() -> None:
+    """A block's convolution from the stream back to the stream never meets two different widths."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 1), torch.nn.Conv2d(16, 16, 3, padding=1, groups=16))
+    cells = model_cells(capture(net.eval(), (torch.randn(1, 3, 8, 8),)), LANES)
+    assert all(cell.workload.kind in ("conv2d", "copy") for cell in cells)
+
+
+def test_order_is_coarse_first_and_random_within() -> None:
+    cells = model_cells(captured("residual"), LANES)
+    ordered = measuring_order(cells, 1)
+    tiers = [cell.tier for cell in ordered]
+    assert tiers == sorted(tiers)
+    assert {tiers[0], tiers[-1]} == {OWN, FINE}
+    assert sorted(cell.workload.key for cell in ordered) == sorted(cell.workload.key for cell in cells)
+    assert measuring_order(cells, 2) != ordered
+    assert measuring_order(cells, 1) == ordered
