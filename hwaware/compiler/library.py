@@ -8,8 +8,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from device_agents import NATIVE
-from hwaware.compiler.link import agent_objects, run_tool, toolchain
+from hwaware.compiler.link import agent_objects, compile_sources, run_tool, toolchain
 from hwaware.compiler.tables import ModelTables, weights_assembly
 from hwaware.compiler.targets import Target
 
@@ -101,8 +100,7 @@ def write_library(tables: ModelTables, target: Target, folder: Path) -> None:
         (scratch / "api.c").write_text(source)
         (scratch / "tables.c").write_text(tables.source())
         (scratch / "data.S").write_text(weights_assembly("../weights.bin"))
-        flags = ["-std=gnu11", "-Os", "-I", str(NATIVE), "-c", "api.c", "tables.c", "data.S"]
-        run_tool([*tools.cc, *flags], scratch, "compiling libmodel.a")
+        compile_sources(tools, ["api.c", "tables.c", "data.S"], scratch, "compiling libmodel.a")
         members = ["api.o", "tables.o", "data.o", "../kernels.o", *map(str, agent_objects(target, embed=True))]
         run_tool([*tools.ar, "rcs", "../libmodel.a", *members], scratch, "archiving libmodel.a")
     (folder / "model.h").write_text(header)

@@ -88,6 +88,13 @@ def _complaint(text: str) -> str:
     return (telling or lines or ["no message"])[0]
 
 
+def compile_sources(tools: Toolchain, sources: Sequence[Path | str], folder: Path, what: str) -> None:
+    """An object file of each source in `folder`; BuildError if one fails."""
+    for source in sources:
+        # One call each: of several sources, `zig cc -c` compiles the first alone.
+        run_tool([*tools.cc, *_FLAGS, "-I", str(NATIVE), "-c", str(source)], folder, what)
+
+
 def cache_folder() -> Path:
     """Where builds are kept: $HWAWARE_CACHE or the user's cache directory."""
     chosen = os.environ.get("HWAWARE_CACHE")
@@ -121,8 +128,7 @@ def agent_objects(target: Target, *, embed: bool = False) -> list[Path]:
         return objects
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
-        command = [*tools.cc, *_FLAGS, "-I", str(NATIVE), "-c", *map(str, sources)]
-        run_tool(command, Path(scratch), f"compiling the agent for {target.name}")
+        compile_sources(tools, sources, Path(scratch), f"compiling the agent for {target.name}")
         folder.mkdir(exist_ok=True)
         for path in objects:
             os.replace(Path(scratch) / path.name, path)

@@ -88,8 +88,14 @@ def _cells(graph: Graph, lanes: int, points: int) -> list[Cell]:
     return list(found.values())
 
 
-def _sliced(graph: Graph, groups: Sequence[ChannelGroup], share: float, lanes: int, points: int) -> Iterator[Workload]:
-    keep = {group.name: range(level(widths(group.size, lanes, points), share)) for group in groups}
+def _sliced(
+    graph: Graph, groups: Sequence[ChannelGroup], shares: Sequence[float], lanes: int, points: int
+) -> Iterator[Workload]:
+    """Operations of `graph` with its groups at `shares` of their grids, in turn."""
+    keep = {
+        group.name: range(level(widths(group.size, lanes, points), share))
+        for group, share in zip(groups, itertools.cycle(shares), strict=False)
+    }
     for op in lower(slice_graph(graph, keep)).ops if keep else ():
         yield op.workload
 
@@ -109,7 +115,7 @@ def _prunable(graph: Graph, groups: Sequence[ChannelGroup], lanes: int, points: 
         coordinates = family(op.workload).coordinates
         # Weights are (out, in, ...); of a transposed convolution or a plain matrix product (in, out, ...).
         swapped = node.op.startswith("conv_transpose") or node.op in MATMUL
-        dims = (0, 1) if swapped else (1, 0)
+        dims: tuple[int, ...] = (0, 1) if swapped else (1, 0)
         if len(coordinates) == 1:
             dims = (0,)  # depthwise: one filter a channel, or a multiple of them
         sides = [members.get((weight, dim), []) for dim in dims]

@@ -54,7 +54,7 @@ def test_the_model_itself_is_measured(name: str) -> None:
 def test_every_narrower_variant_can_be_predicted(name: str) -> None:
     graph = captured(name)
     groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
-    pick = random.Random(11)
+    pick = random.Random(11)  # noqa: S311
     for _ in range(4):
         keep = {group.name: range(pick.randint(widths(group.size, LANES)[0], group.size)) for group in groups}
         for op in lower(slice_graph(graph, keep)).ops:
