@@ -74,7 +74,7 @@ def test_profile_and_run_over_ssh(
 
     capsys.readouterr()
     assert typed("compare", report, report, "--html", tmp_path / "page.html") == 0
-    assert "indistinguishable" in capsys.readouterr().out
+    assert "cannot be told apart" in capsys.readouterr().out
     assert (tmp_path / "page.html").read_text().lower().startswith("<!doctype html>")
 
 

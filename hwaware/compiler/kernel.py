@@ -70,8 +70,7 @@ def size_of(spec: Spec) -> int:
 def _indexable(count: int) -> int:
     if count > MAX_ELEMENTS:
         raise BuildError(
-            f"a tensor of {count} elements is above the {MAX_ELEMENTS} a kernel can index: "
-            "use a smaller batch or input"
+            f"a tensor of {count} elements is above the {MAX_ELEMENTS} a kernel can index: use a smaller batch or input"
         )
     return count
 

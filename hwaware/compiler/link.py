@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def link_agent(target: Target, tables: str, objects: Sequence[Path], out: Path, 
     """
     tools = toolchain(target)
     agent = agent_objects(target)
-    stem = f".{out.name}.{os.getpid()}"
+    stem = f".{out.name}.{secrets.token_hex(4)}"
     sources = {f"{stem}.tables.c": tables}
     if assembly is not None:
         sources[f"{stem}.data.S"] = assembly

@@ -53,7 +53,7 @@ class WidthCosts:
         self._overhead = source.predict(whole.program, {}).latency_ms - operations
         # A single channel is left out: code moves it in ways of its own, which tables hardly cover.
         self.floor = self._joint({group.name: self._floor(group.name) for group in groups})
-        self._vanishing = {name: self.reaches(self.full | {name: 0}) for name in self.full}
+        self._vanishing = {name: self._can_vanish(name) for name in self.full}
 
     def outline(self, widths: Widths) -> Outline:
         """The outline for the groups that are not at width 0."""
@@ -192,6 +192,14 @@ class WidthCosts:
             return 0.0
         less = {**widths, group: half}
         return max(0.0, self.cost(name, widths) - self.cost(name, less)) / (width - half)
+
+    def _can_vanish(self, name: str) -> bool:
+        """Whether the model without a group exists and the table knows it, asked without a whole outline of it."""
+        try:
+            self._source.predict(self.outline(self.full | {name: 0}).program, {})
+        except (MissingCostError, ModelError):
+            return False
+        return True
 
     def _floor(self, name: str) -> int:
         """The narrowest width of a group, at least 2, that the table reaches while the others are whole."""

@@ -188,6 +188,7 @@ def _copies(work: Workload) -> Family:
 def _rows_of(part: Part) -> tuple[int, int, bool]:
     """Rows of a move, elements of a row, and whether those lie side by side on both sides."""
     shape, ins, _, outs, _ = part
-    if outs[-1] != 1:  # the innermost dimension of the output was of size 1 here and has been merged away
+    # A dimension of size 1 is merged away: what is strided then was rows of one element.
+    if outs[-1] != 1 or (len(shape) == 1 and ins[-1] != 1):
         return math.prod(shape), 1, True
     return math.prod(shape[:-1]), shape[-1], ins[-1] == 1

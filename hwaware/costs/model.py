@@ -19,6 +19,8 @@ MEASURED, INTERPOLATED = "measured", "interpolated"
 # Half-width of the interval midway between two measured points, as a share of their difference: a cost that rises
 # from one to the other, anyhow, is that far off a straight line at most half the way (0.5); usually much less.
 _BEND = 0.25
+# What only moves elements comes in odd shapes when networks are sliced unevenly.
+_MOVES = ("copy", "map")
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,10 @@ class CostModel:
         points = self.points(workload)
         weights = weights_at(points, self._effective(workload, member.coordinates))
         if weights is None:
-            raise MissingCostError(self._missing(workload, row))
+            bound = _bound(points, member.coordinates) if workload.kind in _MOVES else None
+            if bound is None:
+                raise MissingCostError(self._missing(workload, row))
+            return bound
         return _mix(points, weights)
 
     def points(self, workload: Workload) -> Mapping[Point, _Place]:
@@ -175,6 +180,19 @@ def _place(row: CellRow) -> _Place:
     assert row.ci95_low_ns is not None
     assert row.ci95_high_ns is not None
     return _Place(row.p50_ns / 1e6, row.ci95_low_ns / 1e6, row.ci95_high_ns / 1e6, row.coordinates)
+
+
+def _bound(points: Mapping[Point, _Place], coordinates: Coordinates) -> Cost | None:
+    """The cheapest measured move that is no smaller in any direction: an upper bound, nearly tight for small ones."""
+    larger = [
+        place
+        for place in points.values()
+        if all(there >= here for there, here in zip(place.coordinates, coordinates, strict=True))
+    ]
+    if not larger:
+        return None
+    least = min(larger, key=lambda place: place.ms)
+    return Cost(least.ms, (0.0, least.high), INTERPOLATED)
 
 
 def _mix(points: Mapping[Point, _Place], weights: Weights) -> Cost:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hwaware.costs.family import family, with_coordinates
 from hwaware.graph.channels import ChannelGroup, Member, channel_groups
 from hwaware.graph.ir import Graph, Node, Ref
-from hwaware.graph.lower import lower
+from hwaware.graph.lower import Program, lower
 from hwaware.graph.ops import CONV, LINEAR, MATMUL
 from hwaware.graph.slicing import slice_graph
 from hwaware.graph.workload import Workload
@@ -47,14 +47,36 @@ class _Axes:
 def model_cells(graph: Graph, lanes: int, *, most: int = MOST_CELLS) -> list[Cell]:
     """The cells of `graph`, each workload once, in no particular order.
 
-    `lanes` are the floats of a vector of the target. The grid is thinned until there are at most `most` cells, but
-    never below three widths an axis.
+    `lanes` are the floats of a vector of the target. The grid is thinned until it has at most `most` cells, but never
+    below three widths an axis.
     """
+    found: dict[str, Cell] = {}
+
+    def add(workload: Workload, tier: int) -> None:
+        known = found.get(workload.key)
+        if known is None or tier < known.tier:
+            found[workload.key] = Cell(workload, tier)
+
+    program = lower(graph)
+    for op in program.ops:
+        add(op.workload, OWN)
+    groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
     for points in (5, 4, 3):
-        cells = _cells(graph, lanes, points)
-        if len(cells) <= most:
+        grid = {
+            workload.key: Cell(workload, COARSE if corner else FINE)
+            for axes in _prunable(graph, program, groups, lanes, points)
+            for workload, corner in _grid(axes)
+        }
+        if len(grid) <= most:
             break
-    return cells
+    for cell in grid.values():
+        add(cell.workload, cell.tier)
+    # Parts of a concatenation may be wide and narrow: then every second group at the other end.
+    mixed = [(0.0, 1.0), (1.0, 0.0)] if len(groups) > 1 else []
+    for shares in [*((share,) for share in _LEVELS[:points]), *mixed]:
+        for workload in _sliced(graph, groups, shares, lanes, points):
+            add(workload, FINE if 0 < shares[0] < 1 and shares[0] != 0.5 else COARSE)
+    return list(found.values())
 
 
 def measuring_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
@@ -64,50 +86,33 @@ def measuring_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
     return sorted(shuffled, key=lambda cell: cell.tier)
 
 
-def _cells(graph: Graph, lanes: int, points: int) -> list[Cell]:
-    found: dict[str, Cell] = {}
-
-    def add(workload: Workload, tier: int) -> None:
-        known = found.get(workload.key)
-        if known is None or tier < known.tier:
-            found[workload.key] = Cell(workload, tier)
-
-    for op in lower(graph).ops:
-        add(op.workload, OWN)
-    groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
-    for share in _LEVELS[:points]:
-        for workload in _sliced(graph, groups, (share,), lanes, points):
-            add(workload, COARSE if share in (0.0, 0.5) else FINE)
-    # Parts of a concatenation may be wide and narrow: every second group at the other end.
-    for shares in ((0.0, 1.0), (1.0, 0.0)) if len(groups) > 1 else ():
-        for workload in _sliced(graph, groups, shares, lanes, points):
-            add(workload, COARSE)
-    for axes in _prunable(graph, groups, lanes, points):
-        for workload, corner in _grid(axes):
-            add(workload, COARSE if corner else FINE)
-    return list(found.values())
-
-
 def _sliced(
     graph: Graph, groups: Sequence[ChannelGroup], shares: Sequence[float], lanes: int, points: int
 ) -> Iterator[Workload]:
     """Operations of `graph` with its groups at `shares` of their grids, in turn."""
     keep = {
-        group.name: range(level(widths(group.size, lanes, points), share))
+        group.name: _spread(group.size, level(widths(group.size, lanes, points), share))
         for group, share in zip(groups, itertools.cycle(shares), strict=False)
     }
     for op in lower(slice_graph(graph, keep)).ops if keep else ():
         yield op.workload
 
 
-def _prunable(graph: Graph, groups: Sequence[ChannelGroup], lanes: int, points: int) -> Iterator[_Axes]:
+def _spread(size: int, kept: int) -> list[int]:
+    """`kept` of `size` classes, evenly: where a layer splits its channels every part keeps some."""
+    return [index * size // kept for index in range(kept)]
+
+
+def _prunable(
+    graph: Graph, program: Program, groups: Sequence[ChannelGroup], lanes: int, points: int
+) -> Iterator[_Axes]:
     """Operations of `graph` with weights, and the widths their channel groups give them."""
     members: dict[tuple[str, int], list[tuple[ChannelGroup, Member]]] = {}
     for group in groups:
         for member in group.members:
             members.setdefault((member.tensor, member.dim), []).append((group, member))
     nodes = graph.producers()
-    for op in lower(graph).ops:
+    for op in program.ops:
         node = nodes.get(op.name)
         weight = _weight(node) if node is not None else None
         if node is None or weight is None or op.kind not in ("conv2d", "conv2d_transpose", "dense"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def profile(
     with device.transport.lease(wait=_LEASE_WAIT_S), closing(Journal(out, manifest, resume=resume)) as journal:
         known = {row.key for row in journal.rows}
         cells = measuring_order(model_cells(graph, target.lanes), _SEED)
-        missing = [cell.workload for cell in cells if cell.workload.key not in known]
+        missing = [cell for cell in cells if cell.workload.key not in known]
         tell = _Progress(on_progress, len(cells) - len(missing), len(cells))
 
         def keep(row: CellRow) -> None:
@@ -84,7 +85,9 @@ def profile(
         bench = Bench(device, target, threads, effort, deadline)
         complete = True
         try:
-            bench.measure(missing, keep, _SEED)
+            # The agent measures a bundle in random order, so no bundle holds cells of two tiers.
+            for _, tier in groupby(missing, key=lambda cell: cell.tier):
+                bench.measure([cell.workload for cell in tier], keep, _SEED)
             _again(bench, journal, {cell.workload.key: cell.workload for cell in cells}, tell)
         except OutOfTime:
             have = {row.key for row in journal.rows}

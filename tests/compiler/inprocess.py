@@ -94,17 +94,14 @@ def run_programs(
             if workload.key not in kernels:
                 kernels[workload.key] = generate(workload, target)
     module = compile_module(list(kernels.values()), target)
-    return [
-        _run(program, given, kernels, module) for program, given in zip(programs, inputs, strict=True)
-    ]
+    return [_run(program, given, kernels, module) for program, given in zip(programs, inputs, strict=True)]
 
 
 def _run(
     program: Program, inputs: Sequence[torch.Tensor], kernels: dict[str, Kernel], module: object
 ) -> list[np.ndarray]:
     buffers = {
-        name: Guarded(int(np.prod(spec.shape, dtype=np.int64)), spec.dtype)
-        for name, spec in program.buffers.items()
+        name: Guarded(int(np.prod(spec.shape, dtype=np.int64)), spec.dtype) for name, spec in program.buffers.items()
     }
     for (_, buffer, _), value in zip(program.inputs, inputs, strict=True):
         buffers[buffer].values[:] = value.contiguous().numpy().reshape(-1)
@@ -112,9 +109,7 @@ def _run(
         kernel = kernels[op.workload.key]
         packed = [guarded(array) for array in kernel.pack(op.constants)]
         places = [*(buffers[name] for name in op.inputs), *packed, buffers[op.output]]
-        arguments = [
-            place.tensor(argument.size) for place, argument in zip(places, kernel.arguments, strict=True)
-        ]
+        arguments = [place.tensor(argument.size) for place, argument in zip(places, kernel.arguments, strict=True)]
         module[kernel.symbol](*arguments)  # type: ignore[index]
         for place in places:
             assert place.intact(), f"{op.workload.key} writes outside its buffers"

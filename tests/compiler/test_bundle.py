@@ -38,9 +38,7 @@ def test_every_workload_of_every_family_runs_as_a_cell(tmp_path: Path) -> None:
 
 def test_processes_side_by_side_give_the_same_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwaware.compiler.bundle._WORTH_A_PROCESS", 1)
-    workloads = [
-        Workload("dense", (Spec((1, width), "float32"),), Spec((1, 5), "float32")) for width in (3, 7, 17)
-    ]
+    workloads = [Workload("dense", (Spec((1, width), "float32"),), Spec((1, 5), "float32")) for width in (3, 7, 17)]
     bundle = build_bundle(workloads, base_target("x86_64"), tmp_path / "bundle", jobs=2)
     assert set(run_agent(bundle, "cells").one("cells")["ids"]) == {work.key for work in workloads}
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

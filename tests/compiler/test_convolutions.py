@@ -12,9 +12,7 @@ from tests.compiler.parallel import TARGETS, check_all, every_target
 
 WIDTHS = st.sampled_from([1, 2, 3, 5, 7, 8, 12, 16, 17, 23, 33, 40])
 SMALL = st.integers(1, 3)
-laws = settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+laws = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 targets = st.sampled_from([base_target(name) for name in TARGETS])
 Layer = tuple[nn.Module, torch.Tensor]
 
@@ -33,9 +31,7 @@ def convolutions(draw: st.DrawFn) -> Layer:
     kernel = draw(st.sampled_from([kernel, (1, 1), (3, 3), (5, 1)]))
     padding = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
     reach = [max(1, (k - 1) * d + 1 - 2 * p) for k, d, p in zip(kernel, dilation, padding, strict=True)]
-    layer = nn.Conv2d(
-        inside, outside, kernel, stride, padding, dilation, groups, bias=draw(st.booleans())
-    )
+    layer = nn.Conv2d(inside, outside, kernel, stride, padding, dilation, groups, bias=draw(st.booleans()))
     return layer, _image(draw, inside, (reach[0], reach[1]))
 
 
@@ -57,12 +53,8 @@ def transposed(draw: st.DrawFn) -> Layer:
     inside, outside = groups * draw(WIDTHS), groups * draw(WIDTHS)
     kernel, stride, dilation = ((draw(st.integers(1, 4)), draw(st.integers(1, 4))) for _ in range(3))
     padding = tuple(draw(st.integers(0, (k - 1) * d // 2)) for k, d in zip(kernel, dilation, strict=True))
-    extra = tuple(
-        draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
-    )
-    layer = nn.ConvTranspose2d(
-        inside, outside, kernel, stride, padding, extra, groups, draw(st.booleans()), dilation
-    )
+    extra = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+    layer = nn.ConvTranspose2d(inside, outside, kernel, stride, padding, extra, groups, draw(st.booleans()), dilation)
     return layer, _image(draw, inside, (1, 1))
 
 

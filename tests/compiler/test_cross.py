@@ -76,9 +76,7 @@ def test_the_artifact_agrees_with_pytorch(
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_bare_agent_knows_where_it_runs(
-    machine: str, emulator: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_the_bare_agent_knows_where_it_runs(machine: str, emulator: Callable[[str], str], tmp_path: Path) -> None:
     qemu = emulator(machine)
     script = tmp_path / "agent"
     script.write_text(f'#!/bin/sh\nexec "{qemu}" "{bare_agent(UNAME[machine])}" "$@"\n')

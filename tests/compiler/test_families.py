@@ -26,9 +26,7 @@ def local_target() -> Target:
 
 def test_kernels_agree_with_pytorch() -> None:
     known = [program_of(name, 1) for name in FAMILIES]
-    results = run_programs(
-        [program for _, program in known], [made.inputs for made, _ in known], base_target("x86_64")
-    )
+    results = run_programs([program for _, program in known], [made.inputs for made, _ in known], base_target("x86_64"))
     for name, (made, _), given in zip(FAMILIES, known, results, strict=True):
         for found, wanted in zip(given, expected(made), strict=True):
             assert relative_error(found, wanted) < TOLERANCE, name
@@ -38,9 +36,7 @@ def test_kernels_agree_with_pytorch() -> None:
     ("name", "batch"),
     [*((name, 2) for name in FAMILIES), *((name, 1) for name in ("residual", "inverted", "unet", "encoder"))],
 )
-def test_the_artifact_agrees_with_pytorch(
-    name: str, batch: int, local_target: Target, tmp_path: Path
-) -> None:
+def test_the_artifact_agrees_with_pytorch(name: str, batch: int, local_target: Target, tmp_path: Path) -> None:
     made = case(name, batch)
     artifact = build_artifact(made.module, made.inputs, local_target, tmp_path / "artifact", name=name)
     for threads in (1, 2):
@@ -59,9 +55,7 @@ def test_a_device_runs_the_artifact(tmp_path: Path, devices_home: Path) -> None:
             artifact, device, inputs=[value.numpy() for value in made.inputs], per_op=True, min_time_ms=1, min_count=2
         )
     assert relative_error(result.outputs[0], expected(made)[0]) < TOLERANCE
-    assert [(op.name, op.key) for op in result.ops] == [
-        (op["name"], op["key"]) for op in artifact.manifest["ops"]
-    ]
+    assert [(op.name, op.key) for op in result.ops] == [(op["name"], op["key"]) for op in artifact.manifest["ops"]]
     assert (result.weights, result.arena) == (
         artifact.manifest["memory"]["weights"],
         artifact.manifest["memory"]["arena"],

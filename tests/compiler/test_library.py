@@ -25,7 +25,9 @@ def test_an_app_runs_the_model(name: str, tmp_path: Path) -> None:
     flags = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", str(folder)]
     command = [need("cc", package="gcc"), *flags, str(APP), str(folder / "libmodel.a"), "-o", str(app)]
     subprocess.run(command, check=True, timeout=60)
-    done = subprocess.run([str(app)], input=made.inputs[0].numpy().tobytes(), capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [str(app)], input=made.inputs[0].numpy().tobytes(), capture_output=True, timeout=60, check=True
+    )
     wanted = expected(made)[0]
     assert relative_error(np.frombuffer(done.stdout, np.float32).reshape(wanted.shape), wanted) < TOLERANCE
     assert undefined(folder / "libmodel.a") <= {"memset"}

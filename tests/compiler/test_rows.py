@@ -46,7 +46,9 @@ def test_layer_norm_does_not_cancel() -> None:
     assert abs(found.std() - 1) < 0.05
 
 
-@pytest.mark.parametrize("shapes", [((3, 17), (17, 5)), ((2, 3, 7, 9), (2, 3, 9, 23)), ((4, 5, 3), (3, 8)), ((5, 3), (2, 3, 40))])
+@pytest.mark.parametrize(
+    "shapes", [((3, 17), (17, 5)), ((2, 3, 7, 9), (2, 3, 9, 23)), ((4, 5, 3), (3, 8)), ((5, 3), (2, 3, 40))]
+)
 @pytest.mark.parametrize("swapped", [False, True])
 def test_products(shapes: tuple[tuple[int, ...], ...], swapped: bool) -> None:
     class Product(nn.Module):
@@ -74,8 +76,6 @@ def test_attention_masks(name: str) -> None:
 
 def test_causal_attention() -> None:
     check(Call(lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.3)), torch.randn(2, 3, 6, 8))
-
-
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32])

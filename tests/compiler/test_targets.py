@@ -13,7 +13,8 @@ AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 
 
 @pytest.mark.parametrize(
-    ("features", "name"), [(V2, "x86_64"), (AVX2, "x86_64-avx2"), (AVX512, "x86_64-avx512"), (AVX512 - {"fma"}, "x86_64")]
+    ("features", "name"),
+    [(V2, "x86_64"), (AVX2, "x86_64-avx2"), (AVX512, "x86_64-avx512"), (AVX512 - {"fma"}, "x86_64")],
 )
 def test_x86_by_its_features(features: set[str], name: str) -> None:
     assert target_for("x86_64", frozenset(features | {"pni"})).name == name

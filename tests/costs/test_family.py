@@ -5,21 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-import torch
 
 from hwaware.costs.family import family, resizable, with_coordinates
-from hwaware.graph.capture import capture
 from hwaware.graph.channels import channel_groups
 from hwaware.graph.ir import Graph
 from hwaware.graph.lower import lower
 from hwaware.graph.slicing import slice_graph
 from hwaware.graph.workload import Workload
-from tests.graph.nets import NETS, SHAPE, build
-
-
-@cache
-def captured(name: str) -> Graph:
-    return capture(build(name), (torch.randn(1, *SHAPE),))
+from tests.costs.captured import captured
+from tests.graph.nets import NETS
 
 
 def sliced(graph: Graph, share: float) -> Graph:

@@ -30,7 +30,7 @@ def inside(points: list[Point], shares: list[float]) -> Point:
 
 
 @given(points=st.one_of(GRIDS, SCATTERED), shares=st.lists(st.floats(0, 1), min_size=3, max_size=3))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_weights_are_positive_and_their_mean_is_the_query(points: list[Point], shares: list[float]) -> None:
     query = inside(points, shares)
     weights = weights_at(points, query)
@@ -45,20 +45,20 @@ def test_weights_are_positive_and_their_mean_is_the_query(points: list[Point], s
 
 
 @given(points=GRIDS, shares=st.lists(st.floats(0, 1), min_size=3, max_size=3))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_a_grid_answers_everywhere_between_its_points(points: list[Point], shares: list[float]) -> None:
     assert weights_at(points, inside(points, shares)) is not None
 
 
 @given(points=st.one_of(GRIDS, SCATTERED), data=st.data())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_exact_at_the_points(points: list[Point], data: st.DataObject) -> None:
     point = data.draw(st.sampled_from(points))
     assert weights_at(points, point) == {point: 1.0}
 
 
 @given(points=st.one_of(GRIDS, SCATTERED), axis=st.integers(0, 2), beyond=st.integers(1, 9))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_nothing_is_extrapolated(points: list[Point], axis: int, beyond: int) -> None:
     axis = min(axis, len(points[0]) - 1)
     top = max(point[axis] for point in points)

@@ -53,7 +53,7 @@ def test_interpolation_follows_the_staircase(inside: int, outside: int) -> None:
     a=st.integers(2, 32),
     b=st.integers(2, 32),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_monotone_measurements_give_monotone_answers(values: list[float], a: int, b: int) -> None:
     costs = CostModel(table([row(pool(width), ns) for width, ns in zip(INS, values, strict=True)]))
     low, high = sorted((a, b))
@@ -79,6 +79,17 @@ def test_a_failed_cell_has_no_cost() -> None:
     failed = replace(row(conv(4, 8), 100), status=FAILED, reason="signal SIGILL (illegal instruction)")
     with pytest.raises(MissingCostError, match="SIGILL"):
         CostModel(table([failed])).cost(conv(4, 8))
+
+
+def test_a_copy_below_the_grid_costs_at_most_a_larger_one() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)).eval()
+    large, small = (lower(capture(net, (torch.randn(1, 3, size, size),))).ops[0].workload for size in (8, 4))
+    assert large.kind == "copy"
+    costs = CostModel(table([row(large, 1000.0)]))
+    assert costs.cost(small).latency_ms == costs.cost(large).latency_ms
+    assert costs.cost(small).interval_ms[0] == 0
+    with pytest.raises(MissingCostError):
+        CostModel(table([row(small, 1000.0)])).cost(large)
 
 
 def test_a_depthwise_convolution_of_one_channel_is_a_plain_one() -> None:

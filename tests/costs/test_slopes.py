@@ -17,7 +17,7 @@ from tests.costs.test_model import COSTS, INS, OUTS, staircase
 
 
 @given(inside=st.integers(2, 32), outside=st.integers(4, 32))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_slopes_are_never_zero_and_never_negative(inside: int, outside: int) -> None:
     assert slope(COSTS, conv(inside, outside), 0) > 0
     assert slope(COSTS, conv(inside, outside), 1) > 0
@@ -49,13 +49,13 @@ def test_a_narrower_operation_that_is_dearer_saves_nothing() -> None:
 
 
 @given(inside=st.sampled_from(INS), outside=st.integers(4, 32))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_step_top_is_the_padded_width(inside: int, outside: int) -> None:
     assert step_top(COSTS, conv(inside, 32), 1, outside) == min(max(OUTS), padded(outside, LANES))
 
 
 @given(width=st.integers(2, 32))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_step_top_of_an_input_is_itself(width: int) -> None:
     assert step_top(COSTS, conv(32, 32), 0, width) == width
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwaware.costs.row import FAILED, CellRow, from_fields, statistics_of, to_fields
@@ -130,6 +130,7 @@ def test_the_same_device_is_accepted() -> None:
 
 
 @given(lost=st.integers(0, 400))
+@settings(deadline=None, max_examples=30)
 def test_a_growing_file_loses_at_most_the_row_that_was_being_written(
     tmp_path_factory: pytest.TempPathFactory, lost: int
 ) -> None:

@@ -46,6 +46,7 @@ PI = {
     "thermal": [{"type": "cpu-thermal", "milli_c": 45000}],
     "os": "Debian GNU/Linux 12",
     "libc": None,
+    "emulated": False,
 }
 
 

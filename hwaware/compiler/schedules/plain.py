@@ -111,7 +111,7 @@ def _merge(
     reads one value a channel."""
     spread = {step: step.operand for step in steps if isinstance(step.operand, tuple)}
     if not shape:
-        return (1,), (0,), {step: (0,) for step in spread}
+        return (1,), (0,), dict.fromkeys(spread, (0,))
     walks = [strides, *spread.values()]
     keep_last = any(step.operand not in (FULL, "none") and not isinstance(step.operand, tuple) for step in steps)
     groups = [[d] for d in range(len(shape)) if shape[d] > 1 or (keep_last and d == len(shape) - 1)] or [[0]]
@@ -205,10 +205,10 @@ def reduce(builder: KernelBuilder) -> Kernel:
             store(builder.output, place * inner + at, result, width),
         ])  # fmt: skip
 
-    body = loop(
-        "row", outer, lambda place: over_vectors("j", inner, lanes, lambda at, width: columns(place, at, width)), "parallel"
-    )  # fmt: skip
-    return builder.finish(body)
+    def row(place: Expr) -> Stmt:
+        return over_vectors("j", inner, lanes, lambda at, width: columns(place, at, width))
+
+    return builder.finish(loop("row", outer, row, "parallel"))
 
 
 def _combine(mode: str, total: Expr, value: Expr) -> Expr:

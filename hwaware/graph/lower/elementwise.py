@@ -189,9 +189,7 @@ def _whole(builder: Builder, value: Value) -> bool:
     return memory_order(value.view) is not None and math.prod(value.sizes) == size
 
 
-def _operand_mode(
-    view: torch.Tensor, order: tuple[int, ...], shape: tuple[int, ...], op: FusedOp
-) -> str | None:
+def _operand_mode(view: torch.Tensor, order: tuple[int, ...], shape: tuple[int, ...], op: FusedOp) -> str | None:
     """How the epilogue of `op` reads an operand of its shape: the whole output, or one value a channel."""
     if view.storage_offset() != 0:
         return None

@@ -89,7 +89,8 @@ def test_any_broadcast_agrees_with_pytorch(made: list[list[Operand]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("features", "seen", "operand"), [(12, (2, 3, 4), (4,)), (12, (2, 3, 4), (3, 1)), (12, (4, 6), (6,)), (5, (2, 5, 1), (5, 1))]
+    ("features", "seen", "operand"),
+    [(12, (2, 3, 4), (4,)), (12, (2, 3, 4), (3, 1)), (12, (4, 6), (6,)), (5, (2, 5, 1), (5, 1))],
 )
 @pytest.mark.parametrize("constant", [False, True])
 def test_a_reshape_between_a_layer_and_its_operand(
@@ -103,7 +104,11 @@ def test_a_reshape_between_a_layer_and_its_operand(
 
 
 def test_the_same_value_on_both_sides() -> None:
-    check(Apply(lambda layer, x: (lambda y: y * y + y)(layer(x)), nn.Conv2d(3, 5, 1)), torch.randn(2, 3, 4, 4))
+    def twice(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y = layer(x)
+        return y * y + y
+
+    check(Apply(twice, nn.Conv2d(3, 5, 1)), torch.randn(2, 3, 4, 4))
 
 
 def test_numbers_on_either_side() -> None:

@@ -112,9 +112,7 @@ def test_a_norm_of_another_dimension_is_not_folded() -> None:
 
 
 def test_a_norm_behind_a_reshape_is_not_folded() -> None:
-    check(
-        Apply(lambda layer, after, x: after(layer(x).view(2, 3, 2, 2)), nn.Linear(5, 12), norm(3)), torch.randn(2, 5)
-    )
+    check(Apply(lambda layer, after, x: after(layer(x).view(2, 3, 2, 2)), nn.Linear(5, 12), norm(3)), torch.randn(2, 5))
 
 
 def test_a_value_with_two_readers_stays_as_it_is() -> None:
