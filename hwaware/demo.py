@@ -13,7 +13,7 @@ import torch
 
 from hwaware.compiler.artifact import Artifact, build_artifact
 from hwaware.compression.budget import Budget
-from hwaware.compression.compress import Result, compress
+from hwaware.compression.compress import compress
 from hwaware.compression.report_extra import report_extra
 from hwaware.compression.saved import BASELINE, save_result
 from hwaware.compression.task import Task

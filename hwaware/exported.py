@@ -63,9 +63,7 @@ def _inspect(path: Path) -> None:
     if broken is not None:
         raise ModelError(f"{path}: corrupt: the checksum of {broken} is wrong; copy or export it again")
     if not models or not any(name.endswith("archive_format") for name in names):
-        raise ModelError(
-            f"{path}: not a file of torch.export.save, or of a torch before 2.8; export it again"
-        )
+        raise ModelError(f"{path}: not a file of torch.export.save, or of a torch before 2.8; export it again")
     for name in names:
         if any(word in name for word in _CODE):
             raise ModelError(f"{path}: carries {name}, which is code; export a model of tensors only")

@@ -46,9 +46,7 @@ def write_bytes_atomic(path: Path, data: bytes, error: type[HwawareError]) -> Pa
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as failure:
-        raise error(
-            f"cannot write {path}: {failure.strerror}; choose another place or free space"
-        ) from failure
+        raise error(f"cannot write {path}: {failure.strerror}; choose another place or free space") from failure
     return path
 
 

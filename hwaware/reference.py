@@ -56,9 +56,7 @@ def load_task(ref: str) -> Task:
         raise TaskError(f"{ref!r} is no task; write {TASK_FORMS}")
     task = call_factory(ref, TaskError)
     if not isinstance(task, Task):
-        raise TaskError(
-            f"{ref}: the factory returned {_describe(task)}; a task's factory returns a hwaware.Task"
-        )
+        raise TaskError(f"{ref}: the factory returned {_describe(task)}; a task's factory returns a hwaware.Task")
     named = task if task.name else replace(task, name=_short_name(ref))
     check(named)
     return named
@@ -93,9 +91,7 @@ def _compressed(path: Path) -> LoadedModel:
     from hwaware.graph.store import load
 
     if not (path / "model.json").is_file():
-        raise ModelError(
-            f"{path} is a folder without model.json, so no compressed model; write {MODEL_FORMS}"
-        )
+        raise ModelError(f"{path} is a folder without model.json, so no compressed model; write {MODEL_FORMS}")
     module = load(path)
     return LoadedModel(module, module.example_inputs, path.resolve().name)
 

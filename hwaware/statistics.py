@@ -116,9 +116,7 @@ def verdict(ratio: Ratio, p_value: float) -> Verdict:
     return Verdict.INDISTINGUISHABLE
 
 
-def bootstrap_medians(
-    samples: Samples, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> NDArray[np.float64]:
+def bootstrap_medians(samples: Samples, rng: np.random.Generator, resamples: int = RESAMPLES) -> NDArray[np.float64]:
     """Medians of `resamples` circular block resamples of the run; shape (resamples,)."""
     values = checked(samples)
     n = len(values)

@@ -23,9 +23,7 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def rewritten(
-    path: Path, change: Callable[[str, bytes], bytes], extra: dict[str, bytes] | None = None
-) -> Path:
+def rewritten(path: Path, change: Callable[[str, bytes], bytes], extra: dict[str, bytes] | None = None) -> Path:
     """`path` with its members changed, and further ones, in an archive whose checksums are right again."""
     with zipfile.ZipFile(path) as archive:
         members = {name: change(name, archive.read(name)) for name in archive.namelist()}

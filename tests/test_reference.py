@@ -157,9 +157,7 @@ def test_module_factories(nets: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     assert load_model("package.nets:tiny").name == "nets.tiny"
     assert load_task("package.nets:task").name == "nets.task"
-    with pytest.raises(
-        ModelError, match=r"package.nets: deep\(\) raised ValueError: width 7 \(nets.py:\d+\)"
-    ):
+    with pytest.raises(ModelError, match=r"package.nets: deep\(\) raised ValueError: width 7 \(nets.py:\d+\)"):
         load_model("package.nets:deep")
 
 

@@ -40,9 +40,7 @@ def test_a_single_sample_is_its_own_summary() -> None:
     assert (summary.min, summary.p50, summary.p99, summary.mad, summary.ci95) == (3, 3, 3, 0, (3, 3))
 
 
-@pytest.mark.parametrize(
-    "samples", [[], [1.0, math.nan], [1.0, math.inf], [1.0, 0.0], [-1.0], [[1.0], [2.0]]]
-)
+@pytest.mark.parametrize("samples", [[], [1.0, math.nan], [1.0, math.inf], [1.0, 0.0], [-1.0], [[1.0], [2.0]]])
 def test_what_is_no_latency_is_refused(samples: list[float]) -> None:
     with pytest.raises(ValueError, match="latency samples"):
         summarise(samples)
@@ -125,9 +123,7 @@ def test_intervals_hold_the_truth(n: int, rho: float, least: float) -> None:
     """Coverage over 120 pairs; nominal 0.95, its own standard error 0.02."""
     held = 0
     for trial in range(120):
-        ratio = median_ratio(
-            latencies(n, 1.0, seed=2 * trial, rho=rho), latencies(n, 1.2, seed=2 * trial + 1, rho=rho)
-        )
+        ratio = median_ratio(latencies(n, 1.0, seed=2 * trial, rho=rho), latencies(n, 1.2, seed=2 * trial + 1, rho=rho))
         held += ratio.low <= 1.2 <= ratio.high
     assert held / 120 >= least
 

@@ -15,9 +15,7 @@ SLOWER = 3  # exit status of --fail-if-slower
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Two positionals, so that fewer than two reports is a wrong usage that argparse refuses itself."""
-    parser.add_argument(
-        "baseline", type=Path, metavar="A.json", help="the report the others are compared with"
-    )
+    parser.add_argument("baseline", type=Path, metavar="A.json", help="the report the others are compared with")
     parser.add_argument("others", type=Path, nargs="+", metavar="B.json", help="one or more other reports")
     parser.add_argument("--html", type=Path, metavar="PAGE.html", help="write a self-contained page as well")
     parser.add_argument(

@@ -19,7 +19,11 @@ EXAMPLE = "hwaware demo --out hwaware-demo"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--out", type=Path, default=Path("hwaware-demo"), metavar="DIR", help="folder for everything (default hwaware-demo)"
+        "--out",
+        type=Path,
+        default=Path("hwaware-demo"),
+        metavar="DIR",
+        help="folder for everything (default hwaware-demo)",
     )
 
 

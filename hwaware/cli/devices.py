@@ -22,9 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_list)
     actions = parser.add_subparsers(metavar="ACTION")
 
-    def action(
-        name: str, help_line: str, run: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
+    def action(name: str, help_line: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         sub = actions.add_parser(name, help=help_line, description=help_line[0].upper() + help_line[1:] + ".")
         # Suppressed unless given, so that `devices --json list` and `devices list --json` are the same.
         for flag, text in (("--json", "print one JSON document on stdout"), ("--debug", "show tracebacks")):
@@ -36,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = action("add", "add a device", _add)
     add.add_argument("name", metavar="NAME", help="1 to 64 of A-Z a-z 0-9 . _ -")
     add.add_argument("url", metavar="URL", help="local, ssh://USER@HOST[:PORT] or adb:SERIAL")
-    add.add_argument(
-        "--key", metavar="FILE", help="private SSH key; without it the ssh-agent and ~/.ssh are asked"
-    )
+    add.add_argument("--key", metavar="FILE", help="private SSH key; without it the ssh-agent and ~/.ssh are asked")
     add.add_argument("--cache", metavar="FOLDER", help="hwaware's folder on the device (absolute)")
     add.add_argument("--force", action="store_true", help="replace a device of the same name")
     trust = action("trust", "accept the host key that an SSH device shows", _trust)
@@ -86,9 +82,7 @@ def _add(args: argparse.Namespace) -> int:
     if key is not None and not is_ssh:
         raise DeviceError("--key FILE is for ssh:// devices only")
     if key is not None and not os.path.isfile(key):
-        raise DeviceError(
-            f"the key file {key} does not exist; make one with `ssh-keygen -t ed25519 -f {args.key}`"
-        )
+        raise DeviceError(f"the key file {key} does not exist; make one with `ssh-keygen -t ed25519 -f {args.key}`")
     entry = DeviceEntry(args.name, args.url, key, args.cache)
     Inventory().add(entry, force=args.force)
     follow = f"hwaware devices {'trust' if is_ssh else 'show'} {entry.name}"
@@ -106,25 +100,19 @@ def _trust(args: argparse.Namespace) -> int:
     entry = inventory.find(args.name)
     address = parse_address(entry.url)
     if not isinstance(address, SshAddress):
-        raise DeviceError(
-            f"device {entry.name} ({entry.url}) is not an SSH device and has no host key to trust"
-        )
+        raise DeviceError(f"device {entry.name} ({entry.url}) is not an SSH device and has no host key to trust")
     known = trusted_key(inventory.known_hosts, address)
     key = fetch_host_key(entry.name, address, Timeouts(), known)
     if args.fingerprint and key.fingerprint != args.fingerprint:
         raise HostKeyError(
-            f"device {entry.name}: {address} shows {described(key)}, not {args.fingerprint}; nothing was "
-            "stored"
+            f"device {entry.name}: {address} shows {described(key)}, not {args.fingerprint}; nothing was stored"
         )
     if known is not None and known != key and not args.replace:
         raise changed_key(entry.name, address, key, known)
     store_host_key(inventory.known_hosts, address, key)
     follow = f"hwaware devices show {entry.name}"
     if not args.fingerprint:
-        note(
-            "on the board, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` (or the key's type) prints "
-            "the same"
-        )
+        note("on the board, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` (or the key's type) prints the same")
     emit(
         args,
         {"name": entry.name, "key_type": key.get_name(), "fingerprint": key.fingerprint, "next": follow},
@@ -166,8 +154,7 @@ def _rows(facts: DeviceFacts) -> list[tuple[str, str]]:
         ("processor", f"{facts.cpu_model or facts.cpu_part or unknown} ({facts.arch})"),
         (
             "cores",
-            f"{online} of {len(facts.cpus)} online"
-            + (f", up to {fastest / 1000:.0f} MHz" if fastest else ""),
+            f"{online} of {len(facts.cpus)} online" + (f", up to {fastest / 1000:.0f} MHz" if fastest else ""),
         ),
         ("governor", ", ".join(sorted({cpu.governor for cpu in facts.cpus if cpu.governor})) or unknown),
         ("features", " ".join(facts.features) or unknown),

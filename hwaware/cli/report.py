@@ -13,9 +13,7 @@ EXAMPLE = "hwaware report before.json after.json --html page.html --title 'resne
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument(
-        "reports", type=Path, nargs="+", metavar="R.json", help="reports; the first is the baseline"
-    )
+    parser.add_argument("reports", type=Path, nargs="+", metavar="R.json", help="reports; the first is the baseline")
     parser.add_argument("--html", type=Path, required=True, metavar="PAGE.html", help="where the page goes")
     parser.add_argument("--title", default="Latency report", help="the page's title (default: %(default)s)")
 

@@ -38,14 +38,29 @@ class OutlineOp:
         return tuple(self.units)
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What one channel of each group adds, by operation and by buffer."""
+
+    ops: dict[str, _Units]
+    buffers: dict[str, _Units]
+
+
 class Outline:
     """`graph` (static) with the groups in `gone` at width 0, for any widths of the other `groups`.
 
-    Raises ModelError where nothing of the input would reach the output.
+    `whole` is the outline without any gone, which spares the slicing of every group where it still holds. Raises
+    ModelError where nothing of the input would reach the output.
     """
 
-    def __init__(self, graph: Graph, groups: Sequence[ChannelGroup], gone: frozenset[str]) -> None:
-        self._graph = graph
+    def __init__(
+        self,
+        graph: Graph,
+        groups: Sequence[ChannelGroup],
+        gone: frozenset[str] = frozenset(),
+        whole: Outline | None = None,
+    ) -> None:
+        self._graph, self._whole = graph, whole
         self._gone: dict[str, Sequence[int]] = dict.fromkeys(sorted(gone), ())
         self._full = {group.name: group.size for group in groups if group.name not in gone}
         self._even = all(
@@ -62,68 +77,86 @@ class Outline:
             self._lowered[key] = lower(slice_graph(self._graph, keep))
         return self._lowered[key]
 
-    @cached_property
-    def ops(self) -> tuple[OutlineOp, ...]:
-        """The operations with what each group's channels add to their coordinates."""
-        bases = [family(op.workload).coordinates for op in self.program.ops]
-        units: list[_Units] = [{} for _ in bases]
-        for name, program in self._probes.items():
-            for base, op, found in zip(bases, program.ops, units, strict=True):
-                step = _difference(base, family(op.workload).coordinates)
-                if any(step):
-                    found[name] = step
-        return tuple(OutlineOp(op, op.workload, found) for op, found in zip(self.program.ops, units, strict=True))
-
     def linear(self, widths: Widths) -> bool:
         """Whether the outline holds at `widths`; if not, only the lowered graph tells.
 
         A single channel is a case of its own: moving channels innermost moves nothing then, and is left out.
         """
-        return self._even and self._stable and all(widths[name] > 1 for name in self._full)
+        return self._even and self._reading is not None and all(widths[name] > 1 for name in self._full)
 
     @cached_property
-    def _stable(self) -> bool:
-        """Whether a class less leaves operations and buffers the same ones."""
-        names = [op.name for op in self.program.ops]
-        return all(
-            [op.name for op in probe.ops] == names and probe.buffers.keys() == self.program.buffers.keys()
-            for probe in self._probes.values()
-        )
-
-    @cached_property
-    def _probes(self) -> dict[str, Program]:
-        """One class less, group by group; a group of one class stays as it is."""
-        return {name: self.lowered({**self._full, name: size - 1}) for name, size in self._full.items() if size > 1}
+    def ops(self) -> tuple[OutlineOp, ...]:
+        """The operations, with what each group's channels add to their coordinates."""
+        units = self._reading.ops if self._reading is not None else {}
+        # Without a reading any group may change any operation.
+        none: tuple[int, ...] = ()
+        unknown = {} if units else dict.fromkeys(self._full, none)
+        return tuple(OutlineOp(op, op.workload, units.get(op.name, unknown)) for op in self.program.ops)
 
     def workload(self, op: OutlineOp, widths: Widths) -> Workload | None:
         """What `op` computes at `widths`; None where there is nothing to do."""
         if not op.units:
             return op.workload
-        if not resizable(op.workload):
+        if self._reading is None or not resizable(op.workload):
             program = self.lowered(self._full | {name: widths[name] for name in op.units})
             return next((other.workload for other in program.ops if other.name == op.op.name), None)
         return with_coordinates(op.workload, _moved(family(op.workload).coordinates, op.units, self._full, widths))
 
     def at(self, widths: Widths) -> Program:
         """A program with the buffers of `widths`, for the memory plan; its operations are as at full widths."""
-        if not self.linear(widths):
+        if not self.linear(widths) or self._reading is None:
             return self.lowered(widths)
+        units = self._reading.buffers
         buffers = {
-            name: Spec(_moved(spec.shape, self._buffers[name], self._full, widths), spec.dtype)
+            name: Spec(_moved(spec.shape, units[name], self._full, widths), spec.dtype)
             for name, spec in self.program.buffers.items()
         }
         return replace(self.program, buffers=buffers)
 
     @cached_property
-    def _buffers(self) -> dict[str, _Units]:
-        return {
-            name: {
-                group: _difference(spec.shape, probe.buffers[name].shape)
-                for group, probe in self._probes.items()
-                if probe.buffers[name].shape != spec.shape
-            }
-            for name, spec in self.program.buffers.items()
-        }
+    def _reading(self) -> _Reading | None:
+        """From the whole outline where that predicts this one, else from slicing; None where widths are not linear."""
+        return (self._whole and self._inherited(self._whole)) or self._probed()
+
+    def _probed(self) -> _Reading | None:
+        """One class less, group by group; a group of one class stays as it is."""
+        reading = _Reading({op.name: {} for op in self.program.ops}, {name: {} for name in self.program.buffers})
+        for name, size in self._full.items():
+            probe = self.lowered({**self._full, name: size - 1}) if size > 1 else self.program
+            if [op.name for op in probe.ops] != list(reading.ops) or probe.buffers.keys() != reading.buffers.keys():
+                return None
+            for here, less in zip(self.program.ops, probe.ops, strict=True):
+                step = _difference(family(here.workload).coordinates, family(less.workload).coordinates)
+                if any(step):
+                    reading.ops[here.name][name] = step
+            for buffer, spec in self.program.buffers.items():
+                step = _difference(spec.shape, probe.buffers[buffer].shape)
+                if any(step):
+                    reading.buffers[buffer][name] = step
+        return reading
+
+    def _inherited(self, whole: Outline) -> _Reading | None:
+        """The reading of the whole outline, if taking the gone groups' channels off it gives this program."""
+        if whole._reading is None:
+            return None
+        widths = dict.fromkeys(self._gone, 0) | self._full
+        bases = {op.name: family(op.workload).coordinates for op in whole.program.ops}
+        for op in self.program.ops:
+            units = whole._reading.ops.get(op.name)
+            coordinates = family(op.workload).coordinates
+            if units is None or _moved(bases[op.name], units, whole._full, widths) != coordinates:
+                return None
+        for name, spec in self.program.buffers.items():
+            units = whole._reading.buffers.get(name)
+            if units is None or _moved(whole.program.buffers[name].shape, units, whole._full, widths) != spec.shape:
+                return None
+        return _Reading(
+            {op.name: self._left(whole._reading.ops[op.name]) for op in self.program.ops},
+            {name: self._left(whole._reading.buffers[name]) for name in self.program.buffers},
+        )
+
+    def _left(self, units: _Units) -> _Units:
+        return {name: step for name, step in units.items() if name in self._full}
 
 
 def _difference(whole: tuple[int, ...], less: tuple[int, ...]) -> tuple[int, ...]:

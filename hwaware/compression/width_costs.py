@@ -59,7 +59,8 @@ class WidthCosts:
         """The outline for the groups that are not at width 0."""
         gone = frozenset(name for name, width in widths.items() if width == 0)
         if gone not in self._outlines:
-            self._outlines[gone] = Outline(self._graph, self._groups, gone)
+            whole = self.outline(self.full) if gone else None
+            self._outlines[gone] = Outline(self._graph, self._groups, gone, whole)
         return self._outlines[gone]
 
     def latency(self, widths: Widths) -> float:

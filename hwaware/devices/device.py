@@ -42,9 +42,7 @@ class Device:
             machine = done.stdout.strip()
             if done.returncode != 0 or not _MACHINE.fullmatch(machine):
                 said = one_line(done.stderr or done.stdout) or f"exit {done.returncode}"
-                raise AgentError(
-                    f"device {self.name}: `uname -m` answered {said!r}; is it a Linux or Android system?"
-                )
+                raise AgentError(f"device {self.name}: `uname -m` answered {said!r}; is it a Linux or Android system?")
             self._machine = machine
         return self._machine
 

@@ -71,7 +71,7 @@ class DeviceFacts:
     thermal: tuple[ThermalZone, ...]
     os: str | None
     libc: str | None
-    emulated: bool = False  # runs under an emulator: its times mean nothing
+    emulated: bool  # runs under an emulator: its times mean nothing
 
     @classmethod
     def from_json(cls, line: str, source: str) -> DeviceFacts:
@@ -126,7 +126,7 @@ class DeviceFacts:
             ),
             os=fields.word_or_none("os"),
             libc=fields.word_or_none("libc"),
-            emulated=isinstance(document, dict) and document.get("emulated") is True,
+            emulated=fields.boolean("emulated"),
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -49,18 +49,14 @@ class Holder:
         def word(name: str) -> str:
             value = fields.get(name)
             return (
-                value
-                if isinstance(value, str) and 0 < len(value) <= _MAX_WORD and value.isprintable()
-                else "unknown"
+                value if isinstance(value, str) and 0 < len(value) <= _MAX_WORD and value.isprintable() else "unknown"
             )
 
         def number(name: str) -> int:
             value = fields.get(name)
             return value if isinstance(value, int) and 0 <= value < 1 << 63 else 0
 
-        return cls(
-            word("user"), word("host"), number("pid"), word("since"), word("machine"), number("started")
-        )
+        return cls(word("user"), word("host"), number("pid"), word("since"), word("machine"), number("started"))
 
     def as_json(self) -> str:
         """One line, for `parse`."""

@@ -43,9 +43,7 @@ class DeviceEntry:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name[0] in "-.":
-            raise DeviceError(
-                f"bad device name {self.name!r}: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -"
-            )
+            raise DeviceError(f"bad device name {self.name!r}: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -")
         parse_address(self.url)
         for field in _OPTIONAL:
             value = getattr(self, field)
@@ -97,8 +95,7 @@ class Inventory:
             entries = self.entries()
             if entry.name in entries and not force:
                 raise DeviceError(
-                    f"a device called {entry.name} exists ({entries[entry.name].url}); replace it with "
-                    "--force"
+                    f"a device called {entry.name} exists ({entries[entry.name].url}); replace it with --force"
                 )
             self._write(entries | {entry.name: entry})
 

@@ -99,9 +99,7 @@ class Lease:
 
 
 @contextmanager
-def leased(
-    link: Link, cache: str, wait: float, on_wait: Callable[[str], None] | None = None
-) -> Iterator[Lease]:
+def leased(link: Link, cache: str, wait: float, on_wait: Callable[[str], None] | None = None) -> Iterator[Lease]:
     """Hold the device; waits up to `wait` seconds, then raises DeviceBusyError naming the holder.
 
     `on_wait` is told once, in words, whom one waits for.
@@ -134,9 +132,7 @@ def _acquire(link: Link, cache: str, token: str, wait: float, on_wait: Callable[
         if kind == "refused":
             tries += 1  # released between our two looks at it, unless it repeats
             if tries > _TRIES:
-                raise DeviceError(
-                    f"device {link.name}: cannot make {cache}/lease: {one_line(' '.join(lines))}"
-                )
+                raise DeviceError(f"device {link.name}: cannot make {cache}/lease: {one_line(' '.join(lines))}")
             continue
         if kind != "held" or len(lines) < 5:
             raise AgentError(f"device {link.name}: taking the lease answered {one_line(kind)!r}")

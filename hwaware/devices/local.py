@@ -45,9 +45,7 @@ class LocalLink:
                 start_new_session=True,
             )
         except OSError as error:
-            raise DeviceError(
-                f"device {self._name}: cannot run {one_line(argv[0])}: {error.strerror}"
-            ) from error
+            raise DeviceError(f"device {self._name}: cannot run {one_line(argv[0])}: {error.strerror}") from error
         with process:
             try:
                 self._pump(process, collector, deadline)

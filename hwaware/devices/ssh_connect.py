@@ -34,9 +34,7 @@ class Timeouts:
     transfer: float = 60.0
 
 
-def connect(
-    device: str, address: SshAddress, key_file: str | None, known_hosts: Path, timeouts: Timeouts
-) -> SSHClient:
+def connect(device: str, address: SshAddress, key_file: str | None, known_hosts: Path, timeouts: Timeouts) -> SSHClient:
     """A logged-in client. Raises HostKeyError, DeviceTimeoutError or DeviceError."""
     import paramiko
 

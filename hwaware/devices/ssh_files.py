@@ -99,9 +99,7 @@ def _receive_through_shell(session: SshSession, remote: str, target: IO[bytes], 
             while not before.endswith(start.encode()):
                 byte = source.read(1)
                 if not byte or len(before) > MAX_LINE_BYTES:
-                    raise AgentError(
-                        f"device {session.name}: {step} failed: its login shell did not run `cat`"
-                    )
+                    raise AgentError(f"device {session.name}: {step} failed: its login shell did not run `cat`")
                 before += byte
             _copy_bounded(session.name, source, target, remote)
         _check_ended(session, channel, step)
@@ -113,9 +111,7 @@ def _check_ended(session: SshSession, channel: Channel, step: str) -> None:
         said = channel.makefile_stderr("rb").read(MAX_LINE_BYTES)
         status = channel.recv_exit_status()
     if status != 0:
-        reason = one_line(said.decode(errors="replace")) or (
-            "ended by a signal" if status < 0 else f"exit {status}"
-        )
+        reason = one_line(said.decode(errors="replace")) or ("ended by a signal" if status < 0 else f"exit {status}")
         raise DeviceError(f"device {session.name}: {step} failed: {reason}")
 
 

@@ -142,8 +142,7 @@ def _binary(tracer: Tracer, node: Node) -> Ids:
     if len(names) == 1:
         return tracer.ids(names[0])
     ids = [
-        tracer.ids(name).reshape([1] * (rank - len(tracer.shape(name))) + [*tracer.ids(name).shape])
-        for name in names
+        tracer.ids(name).reshape([1] * (rank - len(tracer.shape(name))) + [*tracer.ids(name).shape]) for name in names
     ]
     shapes = [(1,) * (rank - len(tracer.shape(name))) + tracer.shape(name) for name in names]
     # One number for many different channels goes with none of them.
@@ -166,9 +165,7 @@ def _reduce(tracer: Tracer, node: Node) -> Ids:
     source = ref(node, "self")
     ids = tracer.ids(source)
     dims = node.args.get("dim")
-    reduced = (
-        {dim % ids.ndim for dim in integers(node, "dim")} if dims not in (None, ()) else set(range(ids.ndim))
-    )
+    reduced = {dim % ids.ndim for dim in integers(node, "dim")} if dims not in (None, ()) else set(range(ids.ndim))
     if any(ids.shape[dim] > 1 for dim in reduced):
         tracer.pin(source, f"{node.op} in {node.path or node.name} reduces over channels")
         return np.zeros([1] * len(node.spec.shape), dtype=np.int64)

@@ -21,9 +21,7 @@ def without_dims(ids: Ids, dims: Collection[int]) -> Ids:
 def slice_bounds(node: Node, size: int) -> tuple[int, int, int]:
     """Start, end and step of a ``slice.Tensor`` along a dimension of `size`, counted from its front."""
     start, end, step = node.args.get("start"), node.args.get("end"), integer(node, "step")
-    window = slice(
-        None if start is None else integer(node, "start"), None if end is None else integer(node, "end")
-    )
+    window = slice(None if start is None else integer(node, "start"), None if end is None else integer(node, "end"))
     low, high, _ = window.indices(size)
     return low, max(low, high), step
 
@@ -95,9 +93,7 @@ def _cat(tracer: Tracer, node: Node) -> Ids:
             tracer.identities.tie(pieces[0], ids)
         return max(pieces, key=lambda ids: ids.size)
     others = np.broadcast_shapes(*(_with(ids.shape, dim, 1) for ids in pieces))
-    wide = [
-        np.broadcast_to(ids, _with(others, dim, shape[dim])) for ids, shape in zip(pieces, sizes, strict=True)
-    ]
+    wide = [np.broadcast_to(ids, _with(others, dim, shape[dim])) for ids, shape in zip(pieces, sizes, strict=True)]
     return compress(np.concatenate(wide, axis=dim))
 
 

@@ -101,9 +101,7 @@ def trace(graph: Graph) -> Trace:
 
 
 def _untraceable(node: Node, why: str) -> ModelError:
-    return ModelError(
-        f"channels cannot be followed through {node.op} in module '{node.path or '(top)'}': {why}"
-    )
+    return ModelError(f"channels cannot be followed through {node.op} in module '{node.path or '(top)'}': {why}")
 
 
 def _used_twice(tracer: Tracer) -> Iterable[tuple[str, Ids]]:
@@ -127,9 +125,7 @@ def _partition(tracer: Tracer, classes: Ids) -> dict[str, tuple[int, ...]]:
     return {name: tuple(roots) for _, name, roots in sorted(groups, key=lambda group: group[0])}
 
 
-def _group(
-    tracer: Tracer, classes: Ids, pinned: dict[int, str], name: str, roots: tuple[int, ...]
-) -> ChannelGroup:
+def _group(tracer: Tracer, classes: Ids, pinned: dict[int, str], name: str, roots: tuple[int, ...]) -> ChannelGroup:
     members = []
     held: dict[Axis, None] = {}
     number = {root: i for i, root in enumerate(roots)}

@@ -96,9 +96,7 @@ def _expand(graph: Graph, node: Node) -> Step:
     ]
 
     def run(values: Values, mode: Mode) -> torch.Tensor:
-        return values[source].expand(
-            [size * mode.batch // captured if follows else size for size, follows in template]
-        )
+        return values[source].expand([size * mode.batch // captured if follows else size for size, follows in template])
 
     return run
 

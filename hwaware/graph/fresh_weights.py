@@ -16,9 +16,7 @@ from hwaware.graph.tracer import Axis, Tracer
 _START = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 
 
-def fill_fresh(
-    tracer: Tracer, tensors: dict[str, torch.Tensor], fresh: Mapping[Axis, np.ndarray], seed: int
-) -> None:
+def fill_fresh(tracer: Tracer, tensors: dict[str, torch.Tensor], fresh: Mapping[Axis, np.ndarray], seed: int) -> None:
     """Overwrite in `tensors` what belongs to `fresh` positions along the axes of the traced graph.
 
     Weights that produce a new channel are drawn as He et al. 2015 (arXiv:1502.01852) do; weights with which

@@ -82,9 +82,7 @@ class GraphModel(nn.Module):
         """The graph with the current tensors, detached but not copied."""
         tensors = {name: table[leaf].detach() for name, table, leaf in self._registry}
         shape = self._structure
-        return Graph(
-            dict(shape.inputs), list(shape.nodes), shape.outputs, tensors, shape.parameters, shape.batched
-        )
+        return Graph(dict(shape.inputs), list(shape.nodes), shape.outputs, tensors, shape.parameters, shape.batched)
 
     def graph_for(self, example_inputs: Sequence[torch.Tensor]) -> Graph:
         """The graph for inputs of exactly these shapes: specs derived again, no ``-1`` left.
@@ -118,9 +116,7 @@ def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
     seen = set(graph.outputs)
     dying: list[tuple[str, ...]] = []
     for node in reversed(graph.nodes):
-        ending = [
-            name for name in dict.fromkeys([*node.refs(), node.name]) if name in computed and name not in seen
-        ]
+        ending = [name for name in dict.fromkeys([*node.refs(), node.name]) if name in computed and name not in seen]
         seen.update(ending)
         dying.append(tuple(ending))
     return dying[::-1]

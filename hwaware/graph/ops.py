@@ -57,9 +57,7 @@ ACTIVATION = frozenset(
         "reciprocal.default",
     }
 )
-BINARY = frozenset(
-    {"add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "maximum.default", "minimum.default"}
-)
+BINARY = frozenset({"add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "maximum.default", "minimum.default"})
 SCALAR_BINARY = frozenset({"add.Scalar", "sub.Scalar", "mul.Scalar", "div.Scalar", "rsub.Scalar"})
 POWER = frozenset({"pow.Tensor_Scalar"})
 RESHAPE = frozenset(

@@ -1,8 +1,8 @@
 """A compressed model on disk: ``model.json`` (structure) beside ``weights.safetensors``; no pickle, no code.
 
 ``model.json``: ``schema_version``, ``kind`` ("hwaware-model"), ``weights`` {file, sha256}, ``graph``, ``batch`` (of the
-example inputs, null for a graph of one size) and ``extra`` (whatever the writer adds, a plan for one). Written to a temporary sibling that is renamed, so
-that a directory under the final name is always complete.
+example inputs, null for a graph of one size) and ``extra`` (whatever the writer adds, a plan for one). Written to a
+temporary sibling that is renamed, so that a directory under the final name is always complete.
 """
 
 from __future__ import annotations
@@ -131,9 +131,7 @@ def _tensors(path: Path, recorded: object) -> dict[str, torch.Tensor]:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
     digest = hashlib.sha256(blob).hexdigest()
     if recorded != {"file": WEIGHTS, "sha256": digest}:
-        raise ArtifactError(
-            f"{path} is not the file that {MODEL} names (sha256 {digest[:12]}…): compress again"
-        )
+        raise ArtifactError(f"{path} is not the file that {MODEL} names (sha256 {digest[:12]}…): compress again")
     try:
         return parse_tensors(blob)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
@@ -147,9 +145,7 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], parameters: frozenset[str
         # A constant may hold infinities (attention masks do); nothing may hold NaN.
         bad = ~torch.isfinite(tensor) if name in parameters else torch.isnan(tensor)
         if bool(bad.any()):
-            raise ArtifactError(
-                f"{path}: tensor {name!r} holds NaN or infinite values: train the model again"
-            )
+            raise ArtifactError(f"{path}: tensor {name!r} holds NaN or infinite values: train the model again")
 
 
 def _check_shapes(graph: Graph, path: Path) -> None:

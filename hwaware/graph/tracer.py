@@ -30,9 +30,7 @@ class Tracer:
     outputs: dict[str, Axis] = field(default_factory=dict)  # node that creates channels -> where
     inputs: dict[str, Axis] = field(default_factory=dict)  # node that reads channels -> where
     carried: dict[str, list[Axis]] = field(default_factory=dict)  # node -> per-channel tensors
-    met: dict[Axis, Ids] = field(
-        default_factory=dict
-    )  # the value's channels that an axis was first used with
+    met: dict[Axis, Ids] = field(default_factory=dict)  # the value's channels that an axis was first used with
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a value or tensor."""

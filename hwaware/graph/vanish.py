@@ -133,8 +133,7 @@ class _Remainder:
             return
         batch = captured_batch(self.graph)
         sizes = tuple(
-            -1 if self.graph.batched and dim == 0 and size == batch else size
-            for dim, size in enumerate(shape)
+            -1 if self.graph.batched and dim == 0 and size == batch else size for dim, size in enumerate(shape)
         )
         args: Mapping[str, Arg] = {"self": Ref(name), "size": sizes, "implicit": False}
         spec = Spec(shape, str(value.dtype).removeprefix("torch."))

@@ -68,15 +68,11 @@ def _copies(traced: Trace, widths: Mapping[str, int], keep: Mapping[str, Sequenc
         kept = list(keep.get(name, range(group.size)))
         width = widths.get(name, len(kept))
         if width < 0 or len(set(kept)) != len(kept) or any(not 0 <= index < group.size for index in kept):
-            raise ModelError(
-                f"channel group {name!r} has the classes 0 to {group.size - 1}, not {kept}: {width}"
-            )
+            raise ModelError(f"channel group {name!r} has the classes 0 to {group.size - 1}, not {kept}: {width}")
         if group.pinned is not None and (width != group.size or len(kept) != group.size):
             raise ModelError(f"channel group {name!r} cannot change its width: {group.pinned}")
         if group.size == 1 and width > 1:
-            raise ModelError(
-                f"channel group {name!r} has one channel: widen the model it was cut from instead"
-            )
+            raise ModelError(f"channel group {name!r} has one channel: widen the model it was cut from instead")
         counts = np.zeros(group.size, dtype=np.int64)
         counts[kept[:width]] = 1
         models = kept or list(range(group.size))
@@ -95,8 +91,7 @@ def _grow(traced: Trace, copies: Ids, seed: int) -> tuple[dict[Axis, Ids], Graph
     labels = {axis: _labelled(old.axes[axis], classes, copies) for axis in old.outputs.values()}
     shapes = _tensor_shapes(traced, copies)
     empty = {
-        name: torch.empty(shapes[name], dtype=tensor.dtype, device="meta")
-        for name, tensor in graph.tensors.items()
+        name: torch.empty(shapes[name], dtype=tensor.dtype, device="meta") for name, tensor in graph.tensors.items()
     }
     shell = Graph(graph.inputs, nodes, graph.outputs, empty, graph.parameters, graph.batched)
     new = run_identities(Tracer(shell, labels, Identities(len(classes) * (int(copies.max()) + 1))))

@@ -12,9 +12,7 @@ from hwaware.errors import ArtifactError
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 from hwaware.graph.ops import KNOWN
 
-DTYPES = frozenset(
-    {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"}
-)
+DTYPES = frozenset({"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"})
 MAX_ELEMENTS = 1 << 31  # of one value: a larger shape in a file is damage, not a model
 MAX_NESTING = 4
 
@@ -49,9 +47,7 @@ def from_wire(document: object, tensors: Mapping[str, torch.Tensor]) -> Graph:
     used, tensors of exactly the declared names, shapes and dtypes. Not checked: that the shapes fit together.
     """
     body = _table(document, "graph", {"batched", "inputs", "tensors", "nodes", "outputs"})
-    inputs = {
-        _text(entry, "name"): _spec_in(entry, "input") for entry in _entries(body, "inputs", {"name", *_SPEC})
-    }
+    inputs = {_text(entry, "name"): _spec_in(entry, "input") for entry in _entries(body, "inputs", {"name", *_SPEC})}
     declared = _entries(body, "tensors", {"name", "parameter", *_SPEC})
     specs = {_text(entry, "name"): _spec_in(entry, "tensor") for entry in declared}
     _check_tensors(specs, tensors)
@@ -118,16 +114,11 @@ def _node_in(entry: Mapping[str, Any]) -> Node:
     name, op = _text(entry, "name"), _text(entry, "op")
     where = f"node {name!r}"
     if op not in KNOWN:
-        raise ArtifactError(
-            f"{where} is the unknown operator {op!r}: was the file written by a later hwaware?"
-        )
+        raise ArtifactError(f"{where} is the unknown operator {op!r}: was the file written by a later hwaware?")
     packet, _, overload = op.partition(".")
     schema = getattr(getattr(torch.ops.aten, packet), overload)._schema
     args = entry["args"]
-    if (
-        not isinstance(args, dict)
-        or list(args) != [argument.name for argument in schema.arguments][: len(args)]
-    ):
+    if not isinstance(args, dict) or list(args) != [argument.name for argument in schema.arguments][: len(args)]:
         raise ArtifactError(f"{where}: its arguments are not those of {op}")
     decoded = {key: _arg_in(value, where) for key, value in args.items()}
     return Node(name, op, decoded, _spec_in(entry, "node"), _text(entry, "path"))
@@ -139,9 +130,7 @@ def _check_tensors(specs: Mapping[str, Spec], tensors: Mapping[str, torch.Tensor
         raise ArtifactError(f"tensor {odd!r} is in only one of the graph and the weights")
     for name, spec in specs.items():
         if Spec.of(tensors[name]) != spec:
-            raise ArtifactError(
-                f"tensor {name!r} is {Spec.of(tensors[name])} in the weights, {spec} in the graph"
-            )
+            raise ArtifactError(f"tensor {name!r} is {Spec.of(tensors[name])} in the weights, {spec} in the graph")
 
 
 def _table(value: object, what: str, keys: set[str]) -> dict[str, Any]:

@@ -109,9 +109,7 @@ def prediction(reports: Sequence[LatencyReport], labels: Sequence[str]) -> str:
         axes.set_xlim(left=0)
         axes.set_xlabel("latency, ms")
 
-    return draw(
-        "prediction", "Predicted latency with its interval, and measured", 60 + 52 * len(chosen), plot
-    )
+    return draw("prediction", "Predicted latency with its interval, and measured", 60 + 52 * len(chosen), plot)
 
 
 def _bars(name: str, title: str, rows: Sequence[BarRow], text: Callable[[float], str]) -> str:

@@ -32,9 +32,7 @@ from hwaware.reports.parts import (
 from hwaware.statistics import summarise
 
 SCHEMA_VERSION = 1
-REPORT = Document(
-    "latency report", "`hwaware run ARTIFACT --device NAME --report FILE` makes one", ArtifactError
-)
+REPORT = Document("latency report", "`hwaware run ARTIFACT --device NAME --report FILE` makes one", ArtifactError)
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,7 @@ class LatencyReport:
         """Write the report, whole or not at all; refuses what `load` would refuse. Raises ArtifactError."""
         document = self.to_document()
         self.from_document(document, source=f"the report for {path}")
-        return write_text_atomic(
-            path, json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n", ArtifactError
-        )
+        return write_text_atomic(path, json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n", ArtifactError)
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document, ready for json.dumps."""

@@ -80,9 +80,7 @@ def read_latency(fields: Fields) -> Latency:
 def read_ops(top: Fields) -> tuple[OpLatency, ...]:
     """The ops of the report; their names must be unique, for they are matched by name."""
     ops = tuple(
-        OpLatency(
-            op.text("name"), op.text("key"), op.number("p50_ms", low=0), op.number("share", low=0, high=1)
-        )
+        OpLatency(op.text("name"), op.text("key"), op.number("p50_ms", low=0), op.number("share", low=0, high=1))
         for op in top.sections("ops")
     )
     names = [op.name for op in ops]

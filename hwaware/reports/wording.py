@@ -57,10 +57,7 @@ def pair_sentence(pair: Pair, device: str) -> str:
     """One pair's verdict, without a full stop."""
     value, low, high = factor(pair)
     if pair.verdict is Verdict.INDISTINGUISHABLE:
-        return (
-            f"{pair.b} and {pair.a} cannot be told apart on {device}: "
-            f"ratio {value} (95 % CI {low}–{high}), measured"
-        )
+        return f"{pair.b} and {pair.a} cannot be told apart on {device}: ratio {value} (95 % CI {low}–{high}), measured"
     return f"{pair.b} is {value}× {pair.verdict} than {pair.a} on {device} (95 % CI {low}–{high}), measured"
 
 

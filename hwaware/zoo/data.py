@@ -108,9 +108,7 @@ def _idx_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.
     if labels.ndim != 1:
         raise TaskError(f"{labels_path}: {labels.ndim} dimensions; labels have 1")
     if len(images) != len(labels):
-        raise TaskError(
-            f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}"
-        )
+        raise TaskError(f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}")
     return images, labels
 
 

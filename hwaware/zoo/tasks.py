@@ -27,9 +27,7 @@ def zoo_task(name: str, data: str) -> Task:
     return Task(
         model=module,
         example_inputs=example_inputs,
-        train_data=Batches(
-            dataset.train_x, dataset.train_y, how["batch"], seed=TRAIN_SEED, shift=how["shift"]
-        ),
+        train_data=Batches(dataset.train_x, dataset.train_y, how["batch"], seed=TRAIN_SEED, shift=how["shift"]),
         eval_data=Batches(dataset.test_x, dataset.test_y, EVAL_BATCH),
         loss=functional.cross_entropy,
         metric=accuracy,

@@ -78,7 +78,12 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
     ],
 )
 def test_a_model_that_cannot_be_compiled(
-    model: str, parts: list[str], factories: Path, devices_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str,
+    parts: list[str],
+    factories: Path,
+    devices_home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out" / "artifact"
     line = refused(capsys, "compile", model.format(file=factories), "--device", "local", "--out", out)
@@ -125,9 +130,7 @@ def test_a_table_that_is_corrupt(
     assert "table.json" in line
 
 
-def test_a_table_of_a_foreign_schema(
-    devices_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_of_a_foreign_schema(devices_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = {"kind": "hwaware-cost-table", "schema_version": 99}
     (tmp_path / "table.json").write_text(json.dumps(document))
     line = refused(capsys, "predict", "zoo:lenet300", "--table", tmp_path)

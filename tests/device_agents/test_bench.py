@@ -99,9 +99,7 @@ def test_order_depends_on_the_seed_alone(released: Path, tmp_path: Path) -> None
     (tmp_path / "ids").write_text("\n".join(sorted(set(FAILURES) - {"forever"})))
 
     def order(seed: int) -> list[str]:
-        lines = run_agent(
-            released, "bench", *QUICK, "--only-from", tmp_path / "ids", "--seed", str(seed)
-        ).lines
+        lines = run_agent(released, "bench", *QUICK, "--only-from", tmp_path / "ids", "--seed", str(seed)).lines
         return [line["id"] for line in lines[:-1]]
 
     assert order(1) == order(1)
@@ -141,9 +139,7 @@ def test_more_threads_than_cpus_are_refused(agent: Path) -> None:
         env=agent_environment(),
     )
     assert done.returncode == 1
-    assert parse_lines(done.stdout) == [
-        {"type": "error", "reason": "2 threads asked, but this process may use 1 cpus"}
-    ]
+    assert parse_lines(done.stdout) == [{"type": "error", "reason": "2 threads asked, but this process may use 1 cpus"}]
 
 
 @pytest.mark.parametrize("cpus", ["", "x", "0-", "1-0", "0,0", "0,,1", "-1", "0 ", "99999999999999999999"])
@@ -157,3 +153,18 @@ def test_cpus_can_be_named(agent: Path, tmp_path: Path) -> None:
     answer = run_agent(agent, "bench", *QUICK, "--only-from", tmp_path / "ids", "--cpu", str(last))
     assert answer.one("cell")["cpus"] == [last]
     assert "may not use cpu 1023" in refusal(agent, "--cpu", "1023")
+
+
+def test_displaced_cells_are_timed_call_by_call_in_the_state_a_model_leaves(agent: Path) -> None:
+    """The weights of `scale` are out of the caches then; its results must not depend on it."""
+    answer = run_agent(agent, "bench", *QUICK, "--displace-kb", "4096")
+    cells = {line["id"]: line for line in answer.lines[:-1]}
+    assert {name for name, cell in cells.items() if cell["status"] == "ok"} == SOUND
+    assert {name: cell["reason"] for name, cell in cells.items() if cell["status"] == "failed"} == FAILURES
+    assert {cell["inner"] for cell in cells.values() if cell["status"] == "ok"} == {1}
+    assert all(sample > 0 for sample in cells["scale"]["samples_ns"])
+    # What is displaced is not the kernel's memory.
+    assert cells["scale"]["arg_bytes"] == 3 * 4096
+    assert cells["scale"]["peak_rss_delta_bytes"] is None or cells["scale"]["peak_rss_delta_bytes"] < 4096 * 1024
+    assert "ERROR: AddressSanitizer" not in answer.stderr
+    assert "runtime error" not in answer.stderr

@@ -16,9 +16,7 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module", params=[RELEASED, SANITIZED], ids=["released", "sanitized"])
 def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(
-        tmp_path_factory.mktemp("bare") / "agent", [NATIVE / "bare" / "tables.c"], request.param
-    )
+    return build_agent(tmp_path_factory.mktemp("bare") / "agent", [NATIVE / "bare" / "tables.c"], request.param)
 
 
 def test_info_agrees_with_python(bare: Path) -> None:
@@ -49,9 +47,7 @@ def test_info_has_every_member(bare: Path) -> None:
         "os",
     } <= set(facts)
     assert facts["features"]
-    assert all(
-        set(cpu) == {"id", "online", "capacity", "max_khz", "cur_khz", "governor"} for cpu in facts["cpus"]
-    )
+    assert all(set(cpu) == {"id", "online", "capacity", "max_khz", "cur_khz", "governor"} for cpu in facts["cpus"])
     assert all(cache["bytes"] > 0 for cache in facts["caches"])
 
 

@@ -60,9 +60,7 @@ def test_a_stopped_agent_takes_its_child_along(agent: Path, tmp_path: Path, numb
 
 @pytest.mark.parametrize("delay_ms", [20, 50, 90, 140, 200])
 def test_what_was_written_before_the_stop_is_whole_lines(agent: Path, tmp_path: Path, delay_ms: int) -> None:
-    process = start(
-        agent, tmp_path / "ids", "scale", "raise", "nested", "parallel", "workspace", "exit", "forever"
-    )
+    process = start(agent, tmp_path / "ids", "scale", "raise", "nested", "parallel", "workspace", "exit", "forever")
     wait_for_child(process)
     time.sleep(delay_ms / 1000)
     process.terminate()

@@ -60,9 +60,7 @@ def headers(draw: st.DrawFn) -> str:
     tokens = list(WANTED)
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(tokens) - 1))
-        tokens[at : at + draw(st.integers(0, 1))] = draw(
-            st.lists(st.sampled_from(WANTED + WRONG), max_size=2)
-        )
+        tokens[at : at + draw(st.integers(0, 1))] = draw(st.lists(st.sampled_from(WANTED + WRONG), max_size=2))
         tokens = tokens or [" "]
     return draw(st.sampled_from(["", " "])).join(tokens)
 

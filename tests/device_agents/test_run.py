@@ -29,9 +29,7 @@ def expected(files: tuple[Path, Path]) -> np.ndarray:
     return (2 * (np.load(files[0]) + WEIGHTS))[np.load(files[1])]
 
 
-def test_outputs_are_right_and_every_op_is_timed(
-    agent: Path, files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_outputs_are_right_and_every_op_is_timed(agent: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
     y = tmp_path / "y.npy"
     arguments = ("--input", files[0], "--input", files[1], "--output", y)
     answer = run_agent(agent, "run", *QUICK, *arguments, "--per-op")
@@ -87,10 +85,7 @@ def test_a_kernel_error_names_its_op(agent: Path, files: tuple[Path, Path]) -> N
 
 def test_the_number_of_files_must_be_that_of_the_model(agent: Path, files: tuple[Path, Path]) -> None:
     assert refusal(agent, "--input", files[0]) == "the model has 2 inputs, --input was given 1 times"
-    assert (
-        refusal(agent, "--output", "a", "--output", "b")
-        == "the model has 1 outputs, --output was given 2 times"
-    )
+    assert refusal(agent, "--output", "a", "--output", "b") == "the model has 1 outputs, --output was given 2 times"
 
 
 @pytest.mark.parametrize(
@@ -124,9 +119,7 @@ def test_arrays_of_another_form_are_refused(
         (175, "47 bytes of data instead of 48"),
     ],
 )
-def test_truncated_files_are_refused(
-    agent: Path, files: tuple[Path, Path], keep: int, complaint: str
-) -> None:
+def test_truncated_files_are_refused(agent: Path, files: tuple[Path, Path], keep: int, complaint: str) -> None:
     files[0].write_bytes(files[0].read_bytes()[:keep])
     assert complaint in refusal(agent, "--input", files[0], "--input", files[1])
 
@@ -137,16 +130,12 @@ def test_other_things_than_files_are_refused(agent: Path, files: tuple[Path, Pat
     assert "not a regular file" in refusal(agent, "--input", "/dev/zero", "--input", files[1])
 
 
-def test_the_second_version_of_the_format_is_read(
-    agent: Path, files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_the_second_version_of_the_format_is_read(agent: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
     array = np.load(files[0])
     with files[0].open("wb") as file:
         np.lib.format.write_array(file, array, version=(2, 0))
     y = tmp_path / "y.npy"
-    assert (
-        run_agent(agent, "run", *QUICK, "--input", files[0], "--input", files[1], "--output", y).status == 0
-    )
+    assert run_agent(agent, "run", *QUICK, "--input", files[0], "--input", files[1], "--output", y).status == 0
     np.testing.assert_array_equal(np.load(y), expected(files))
 
 

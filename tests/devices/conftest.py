@@ -28,9 +28,7 @@ def ssh_link(server: Sshd, folder: Path, timeouts: Timeouts | None = None) -> Ss
     address = SshAddress(server.user, "127.0.0.1", server.port)
     known_hosts = folder / "known_hosts"
     store_host_key(known_hosts, address, fetch_host_key("board", address, Timeouts()))
-    return SshLink(
-        "board", address, key_file=str(server.key_file), known_hosts=known_hosts, timeouts=timeouts
-    )
+    return SshLink("board", address, key_file=str(server.key_file), known_hosts=known_hosts, timeouts=timeouts)
 
 
 def add_board(server: Sshd) -> None:

@@ -167,7 +167,5 @@ def test_listing_loads_nothing_heavy(devices_home: Path) -> None:
         "import sys\nfrom hwaware.cli import main\nmain(['devices'])\n"
         "print(sorted({'paramiko', 'torch', 'tvm', 'numpy', 'cryptography'} & sys.modules.keys()))"
     )
-    out: Any = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    ).stdout
+    out: Any = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert out.splitlines()[-1] == "[]"

@@ -79,10 +79,7 @@ def test_the_real_agent_is_understood(device: Device, agent: Path) -> None:
 def test_local_and_ssh_are_the_same_machine(sshd: Sshd, agent: Path, devices_home: Path) -> None:
     add_board(sshd)
     with open_device("local") as local, open_device("board") as board:
-        assert (
-            board.facts(lambda machine: agent).fingerprint()
-            == local.facts(lambda machine: agent).fingerprint()
-        )
+        assert board.facts(lambda machine: agent).fingerprint() == local.facts(lambda machine: agent).fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -211,9 +208,7 @@ def test_the_fingerprint_tells_devices_apart(change: dict[str, Any]) -> None:
     assert _sha(**change) != _sha()
 
 
-def test_the_answer_of_uname_is_checked(
-    start: Callable[..., Sshd], devices_home: Path, tmp_path: Path
-) -> None:
+def test_the_answer_of_uname_is_checked(start: Callable[..., Sshd], devices_home: Path, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "uname").write_text("#!/bin/sh\necho '../../etc'\n")

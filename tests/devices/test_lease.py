@@ -171,9 +171,7 @@ def test_a_lease_that_was_never_finished_is_stale_after_a_minute(transport: Tran
         pass
 
 
-@pytest.mark.parametrize(
-    "holder", ["", "{", "[" * 100_000, '{"user": "\\u001b[2J", "pid": -5}', '{"pid": 1e9}']
-)
+@pytest.mark.parametrize("holder", ["", "{", "[" * 100_000, '{"user": "\\u001b[2J", "pid": -5}', '{"pid": 1e9}'])
 def test_a_hostile_holder_is_called_unknown(transport: Transport, cache: Path, holder: str) -> None:
     (_foreign_lease(cache, age=1) / "holder").write_text(holder + "\n")
     with pytest.raises(DeviceBusyError, match=r"unknown@unknown \(process 0\)"), transport.lease():
@@ -189,9 +187,7 @@ def test_a_hostile_token_removes_nothing_outside(transport: Transport, cache: Pa
         assert (tmp_path / "precious").is_dir()
 
 
-def test_the_heartbeat_keeps_the_lease(
-    transport: Transport, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_heartbeat_keeps_the_lease(transport: Transport, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "HEARTBEAT_S", 0.2)
     with transport.lease():
         beat = cache / "lease/heartbeat"

@@ -102,9 +102,7 @@ def test_endless_output_is_stopped(connect: Connect) -> None:
 def test_a_time_out_names_device_and_step_and_kills(transport: Transport, tmp_path: Path) -> None:
     script, pids = _family(tmp_path)
     started = time.monotonic()
-    with pytest.raises(
-        DeviceTimeoutError, match=r"device board: the command sh took more than 1\.5 s; "
-    ) as caught:
+    with pytest.raises(DeviceTimeoutError, match=r"device board: the command sh took more than 1\.5 s; ") as caught:
         transport.run(["sh", "-c", script], timeout=1.5)
     assert (caught.value.device, caught.value.seconds) == ("board", 1.5)
     assert time.monotonic() - started < 10

@@ -99,9 +99,7 @@ def test_a_device_that_is_down(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = SshAddress("pi", "127.0.0.1", port)
-    with pytest.raises(
-        DeviceError, match=rf"cannot connect to pi@127\.0\.0\.1:{port}: Connection refused; check"
-    ):
+    with pytest.raises(DeviceError, match=rf"cannot connect to pi@127\.0\.0\.1:{port}: Connection refused; check"):
         SshLink("board", address, key_file=None, known_hosts=tmp_path / "k")
 
 
@@ -139,9 +137,7 @@ def _server(answer: Callable[[socket.socket], None]) -> Iterator[SshAddress]:
 @pytest.mark.parametrize("said", [b"", b"SSH-2.0-silent\r\n"])
 def test_a_server_that_falls_silent_is_a_time_out(tmp_path: Path, said: bytes) -> None:
     with _server(lambda connection: connection.sendall(said)) as address:
-        with pytest.raises(
-            DeviceTimeoutError, match=r"device board: the SSH handshake with pi@.* more than 1 s"
-        ):
+        with pytest.raises(DeviceTimeoutError, match=r"device board: the SSH handshake with pi@.* more than 1 s"):
             SshLink("board", address, key_file=None, known_hosts=tmp_path / "k", timeouts=SHORT)
         with pytest.raises(DeviceTimeoutError, match="SSH handshake"):
             fetch_host_key("board", address, SHORT)
@@ -169,9 +165,7 @@ def test_a_host_that_never_answers_is_a_connect_time_out(tmp_path: Path) -> None
         for client in waiting:
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", address.port))
-        with pytest.raises(
-            DeviceTimeoutError, match=r"device board: connecting to pi@.* more than 1 s; check"
-        ):
+        with pytest.raises(DeviceTimeoutError, match=r"device board: connecting to pi@.* more than 1 s; check"):
             SshLink("board", address, key_file=None, known_hosts=tmp_path / "k", timeouts=SHORT)
         for client in waiting:
             client.close()
@@ -226,9 +220,7 @@ def test_a_login_shell_that_runs_nothing(start: Callable[..., Sshd], tmp_path: P
         config.write('ForceCommand echo "This account is closed."; exit 1\n')
     server.replace_host_key()
     link = ssh_link(server, tmp_path)
-    with pytest.raises(
-        DeviceError, match=r"did not run the command \(exit 1, it said: This account is closed\.\)"
-    ):
+    with pytest.raises(DeviceError, match=r"did not run the command \(exit 1, it said: This account is closed\.\)"):
         link.run(["true"], timeout=20)
     link.close()
 
@@ -260,9 +252,7 @@ def test_a_server_that_hangs_is_a_time_out(start: Callable[..., Sshd], tmp_path:
     _hang(server)
     with pytest.raises(DeviceTimeoutError, match="device board: the command true took more than 1 s; check"):
         link.run(["true"], timeout=20)
-    with pytest.raises(
-        DeviceTimeoutError, match="device board: the upload of known_hosts took more than 1 s"
-    ):
+    with pytest.raises(DeviceTimeoutError, match="device board: the upload of known_hosts took more than 1 s"):
         link.send(tmp_path / "known_hosts", str(tmp_path / "there"))
     link.close()
 
@@ -281,9 +271,7 @@ def test_an_upload_that_stalls_is_a_time_out(start: Callable[..., Sshd], tmp_pat
 
     thread = threading.Thread(target=hang_in_the_middle)
     thread.start()
-    with pytest.raises(
-        DeviceTimeoutError, match="device board: the upload of big took more than 1 s"
-    ) as caught:
+    with pytest.raises(DeviceTimeoutError, match="device board: the upload of big took more than 1 s") as caught:
         transport.push(big)
     thread.join()
     assert "may be left on board" in caught.value.__notes__[0]

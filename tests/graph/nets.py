@@ -88,9 +88,7 @@ class Inverted(nn.Module):
         super().__init__()
         wide = 9 * multiplier
         self.stem, self.expand = conv(3, 5), conv(5, 9, 1)
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(9, wide, 3, padding=1, groups=9, bias=True), norm(wide), nn.ReLU6()
-        )
+        self.depthwise = nn.Sequential(nn.Conv2d(9, wide, 3, padding=1, groups=9, bias=True), norm(wide), nn.ReLU6())
         self.project = nn.Sequential(nn.Conv2d(wide, 5, 1, bias=False), norm(5))
         self.head = nn.Linear(5, 4)
 

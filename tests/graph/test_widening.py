@@ -22,9 +22,7 @@ from tests.graph.test_slicing import assert_close, check_specs, outputs
 def test_growing_has_the_widths_and_preserves_the_function(name: str, data: st.DataObject) -> None:
     graph, groups = captured(name)
     widths = {
-        group.name: data.draw(st.integers(group.size, 2 * group.size + 2))
-        for group in groups
-        if group.pinned is None
+        group.name: data.draw(st.integers(group.size, 2 * group.size + 2)) for group in groups if group.pinned is None
     }
     wider = widen_graph(graph, widths, seed=1)
     assert {g.name: g.size for g in channel_groups(wider) if g.pinned is None} == widths

@@ -26,9 +26,7 @@ CONDITIONS = {"power_mode": "15W", "governor": "performance", "load1": 0.12, "mi
 GROUPS = ("stem", "stage1", "stage1.inner", "stage2", "stage2.inner", "stage3", "stage3.inner")
 
 
-def latencies(
-    n: int, median: float, *, seed: int, rho: float = 0.5, noise: float = 0.02
-) -> NDArray[np.float64]:
+def latencies(n: int, median: float, *, seed: int, rho: float = 0.5, noise: float = 0.02) -> NDArray[np.float64]:
     """Positive samples of a given median whose logarithms are AR(1) with correlation `rho`."""
     rng = np.random.default_rng(seed)
     burn_in = 200
@@ -47,12 +45,8 @@ def report(
     **changes: Any,
 ) -> LatencyReport:
     """A report of a small residual net with the share `keep` of its channels; `changes` replace fields."""
-    samples = latencies(n, median_ms * 1e6, seed=seed) * (
-        1 + np.random.default_rng(seed).exponential(0.02, size=n)
-    )
-    names = (
-        ["stem.conv"] + [f"stage{i}.block.conv{j}" for i in (1, 2, 3) for j in (1, 2)] + ["pool", "head.fc"]
-    )
+    samples = latencies(n, median_ms * 1e6, seed=seed) * (1 + np.random.default_rng(seed).exponential(0.02, size=n))
+    names = ["stem.conv"] + [f"stage{i}.block.conv{j}" for i in (1, 2, 3) for j in (1, 2)] + ["pool", "head.fc"]
     cost = np.array([0.08, 0.2, 0.2, 0.15, 0.15, 0.1, 0.09, 0.01, 0.02]) * median_ms * 1e6
     ops = op_latencies(
         (name, f"conv2d[{name}]", latencies(60, each, seed=seed + i).tolist())

@@ -59,9 +59,7 @@ def test_compare_refuses_other_conditions(tmp_path: Path, capsys: pytest.Capture
     assert err.startswith("error: ")
 
 
-@pytest.mark.parametrize(
-    "words", [["compare"], ["compare", "a.json"], ["report", "a.json"], ["report", "--html", "x"]]
-)
+@pytest.mark.parametrize("words", [["compare"], ["compare", "a.json"], ["report", "a.json"], ["report", "--html", "x"]])
 def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)
@@ -89,9 +87,7 @@ def test_bad_files_are_one_line(
     assert not (tmp_path / "page.html").exists()
 
 
-def test_report_writes_the_page(
-    pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_writes_the_page(pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     assert main(["report", *pair, "--html", str(page), "--title", "My <board>"]) == 0
     assert str(page) in capsys.readouterr().out

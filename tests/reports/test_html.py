@@ -169,11 +169,7 @@ def test_hostile_strings_stay_text() -> None:
 def test_figures_keep_the_labels_as_they_are() -> None:
     """A name with mathtext or markup is drawn as its characters, in the figure too."""
     op = OpLatency("a<b>&$\\frac{1}{2}$", "k", 1.0, 1.0)
-    figure = (
-        render([replace(report(), ops=(op,))])
-        .split('aria-label="Median time of each op"')[1]
-        .split("</svg>")[0]
-    )
+    figure = render([replace(report(), ops=(op,))]).split('aria-label="Median time of each op"')[1].split("</svg>")[0]
     assert "a&lt;b&gt;&amp;$\\frac{1}{2}$" in figure
 
 

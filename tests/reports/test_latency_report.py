@@ -152,9 +152,7 @@ def _set(*path: Any) -> Callable[[dict[str, Any]], None]:
         (_set("conditions", "note", {"deep": ["\ud800"]}), "control characters"),
     ],
 )
-def test_a_bad_field_is_refused_by_name(
-    tmp_path: Path, edit: Callable[[dict[str, Any]], None], message: str
-) -> None:
+def test_a_bad_field_is_refused_by_name(tmp_path: Path, edit: Callable[[dict[str, Any]], None], message: str) -> None:
     broken = document()
     edit(broken)
     with pytest.raises(ArtifactError, match=message) as caught:

@@ -31,9 +31,7 @@ def test_reads_back_what_was_written(tmp_path: Path, ending: str, array: np.ndar
 
 @in_one_folder
 @given(array=any_array, cut=st.floats(0, 1, exclude_max=True))
-def test_any_truncation_is_an_error_that_names_the_file(
-    tmp_path: Path, array: np.ndarray, cut: float
-) -> None:
+def test_any_truncation_is_an_error_that_names_the_file(tmp_path: Path, array: np.ndarray, cut: float) -> None:
     data = encode(array)
     path = tmp_path / "cut-idx-ubyte"
     path.write_bytes(data[: int(len(data) * cut)])

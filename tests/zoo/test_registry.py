@@ -77,9 +77,7 @@ def test_mobilenet_has_a_residual_in_ten_of_its_seventeen_blocks() -> None:
 
 
 def test_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
-    with pytest.raises(
-        ModelError, match=r"no model 'resnet9': it has lenet300, .*did you mean zoo:resnet8\?"
-    ):
+    with pytest.raises(ModelError, match=r"no model 'resnet9': it has lenet300, .*did you mean zoo:resnet8\?"):
         build("resnet9")
 
 
