@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-
-import torch
+from dataclasses import dataclass, replace
 
 from hwaware.compiler.targets import restored_target
 from hwaware.compression.budget import Budget, Costs, quantity, unreachable, within
-from hwaware.compression.expand import expand, fill
+from hwaware.compression.cut import cut
 from hwaware.compression.gamma import Sources, scale_sources
-from hwaware.compression.plan import GroupPlan, LayerPlan, Plan
+from hwaware.compression.plan import Plan
 from hwaware.compression.shrink import Shrinker
 from hwaware.compression.task import Task, check, evaluate
 from hwaware.compression.train import fit
@@ -22,9 +20,7 @@ from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture_batched
 from hwaware.graph.channels import channel_groups
-from hwaware.graph.ir import Graph
 from hwaware.graph.model import GraphModel
-from hwaware.graph.slicing import slice_graph
 
 MORPHNET = "morphnet"
 METHODS = (MORPHNET,)
@@ -94,14 +90,14 @@ def compress(
     _check_reachable(costs, budget, _costs(before), limits)
     model = GraphModel(graph, task.example_inputs)
     shrinker = _shrink(model, task, costs, sources, limits, epochs, lr, seed, report)
-    smaller, plan = _cut(model, baseline, shrinker, costs, limits, plan)
-    _tune(smaller, task, epochs - _shrink_epochs(epochs), lr, seed, report)
+    smaller, plan = cut(model, baseline, shrinker, plan)
     after = costs.predict({group.name: group.after for group in plan.groups})
     plan = replace(plan, after=_costs(after))
     if not within(plan.after, limits) or after.latency_ms > before.latency_ms:
         note = "no narrower model came out below the budget: the model is unchanged"
         plan = replace(plan, note=note, after=plan.before, groups=(), layers=())
         return Result(baseline, baseline, plan, metric, metric, before, before)
+    _tune(smaller, task, epochs - _shrink_epochs(epochs), lr, seed, report)
     return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before)
 
 
@@ -155,69 +151,6 @@ def _shrink(
         seed=seed,
     )
     return shrinker
-
-
-def _cut(
-    model: GraphModel,
-    baseline: GraphModel,
-    shrinker: Shrinker,
-    costs: WidthCosts,
-    limits: Mapping[str, float],
-    plan: Plan,
-) -> tuple[GraphModel, Plan]:
-    """The model sliced to the widths that survived, expanded to the budget; the plan with its decisions."""
-    survivors = shrinker.finish()
-    if not costs.meets(survivors, limits):
-        survivors = costs.least()
-    importance = shrinker.importance()
-    omega, widths = expand(costs, survivors, limits)
-    ranked = {name: torch.sort(values, descending=True).values.tolist() for name, values in importance.items()}
-    widths = fill(costs, widths, limits, ranked)
-    kept = {
-        name: sorted(torch.argsort(values, descending=True, stable=True)[: widths[name]].tolist())
-        for name, values in importance.items()
-    }
-    revived = {name: [index for index in indices if not shrinker.alive[name][index]] for name, indices in kept.items()}
-    graph = _with_scales_of(baseline, model.graph, shrinker.sources, revived)
-    smaller = GraphModel(slice_graph(graph, kept), model.example_inputs).eval()
-    slopes = costs.slopes(widths)
-    groups = []
-    for name, size in costs.full.items():
-        cheaper = costs.next_cheaper(name, widths)
-        narrower, saves = cheaper if cheaper is not None else (None, None)
-        groups.append(
-            GroupPlan(name, size, widths[name], tuple(kept[name]), sum(slopes[name].values()), narrower, saves)
-        )
-    return smaller, replace(
-        plan,
-        groups=tuple(groups),
-        layers=_layers(costs, widths),
-        omega=omega,
-        strength=shrinker.strength,
-        history=tuple(asdict(tick) for tick in shrinker.history),
-    )
-
-
-def _with_scales_of(baseline: GraphModel, graph: Graph, sources: Sources, revived: Mapping[str, list[int]]) -> Graph:
-    """`graph` with γ and β of the `revived` channels as they were before: behind a ReLU zeros would stay zero."""
-    tensors, original = dict(graph.tensors), baseline.graph.tensors
-    for name, found in sources.items():
-        for source in found:
-            chosen = torch.isin(source.classes, torch.tensor(revived[name], dtype=torch.int64))
-            positions = source.positions[chosen]
-            for tensor in filter(None, (source.weight, source.bias)):
-                tensors[tensor] = tensors[tensor].clone()
-                tensors[tensor][positions] = original[tensor][positions]
-    return replace(graph, tensors=tensors)
-
-
-def _layers(costs: WidthCosts, widths: Mapping[str, int]) -> tuple[LayerPlan, ...]:
-    whole, outline = costs.outline(costs.full), costs.outline(widths)
-    after = {op.op.name: costs.op_latency(outline, op, widths) for op in outline.ops}
-    return tuple(
-        LayerPlan(op.op.name, op.op.path, costs.op_latency(whole, op, costs.full), after.get(op.op.name, 0.0))
-        for op in whole.ops
-    )
 
 
 def _tune(model: GraphModel, task: Task, epochs: int, lr: float, seed: int, report: OnProgress) -> None:

@@ -26,16 +26,11 @@ _Units = dict[str, tuple[int, ...]]  # group -> what one of its channels adds to
 
 @dataclass(frozen=True)
 class OutlineOp:
-    """An operation of the outline; `groups` are those its cost depends on."""
+    """An operation of the outline; the groups in `units` are those its cost depends on."""
 
     op: FusedOp
     workload: Workload  # at full widths
     units: _Units
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Groups whose width changes the operation."""
-        return tuple(self.units)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ def activations(_batch: int) -> Case:
 
 CASES: dict[str, Callable[[int], Case]] = {
     "inverted": lambda batch: case("inverted", batch),
-    "unet": lambda batch: case("unet", batch),
     "encoder": lambda batch: case("encoder", batch),
     "activations": activations,
 }

@@ -43,7 +43,7 @@ def pools(draw: st.DrawFn) -> Layer:
     return nn.AvgPool2d(kernel, stride, padding, ceil, count_include_pad=draw(st.booleans())), value
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(pairs=st.lists(pools(), min_size=10, max_size=14))
 def test_any_pool_agrees_with_pytorch(pairs: list[Layer]) -> None:
     check_all([layer for layer, _ in pairs], [value for _, value in pairs], AVX2)
@@ -64,10 +64,9 @@ def test_pools_at_their_edges(target: Target) -> None:
     check_all(layers, [torch.randn(2, 23, 10, 13) - 7 for _ in layers], target)
 
 
-@every_target
-def test_pools_of_sequences(target: Target) -> None:
+def test_pools_of_sequences() -> None:
     layers = [nn.MaxPool1d(3, 2, 1), nn.AvgPool1d(3, 2, 1), nn.AdaptiveAvgPool1d(4), nn.AdaptiveAvgPool1d(1)]
-    check_all(layers, [torch.randn(2, 7, 13) - 3 for _ in layers], target)
+    check_all(layers, [torch.randn(2, 7, 13) - 3 for _ in layers], AVX2)
 
 
 @every_target
@@ -86,12 +85,11 @@ def test_resampling(target: Target) -> None:
     check_all(layers, [torch.randn(2, 23, 6, 9) for _ in layers], target)
 
 
-@every_target
-def test_reductions(target: Target) -> None:
+def test_reductions() -> None:
     layers = [
         Call(torch.mean, dim=dims, keepdim=keep)
         for dims in ((2, 3), (1,), (1, 3), (0, 2), (-1,), (0, 1, 2, 3))
         for keep in (False, True)
     ]
     layers += [Call(torch.sum, dim=(1, 2)), Call(torch.amax, dim=(2, 3)), Call(torch.amax, dim=(1,)), Call(torch.sum)]
-    check_all(layers, [torch.randn(2, 23, 5, 6) - 4 for _ in layers], target)
+    check_all(layers, [torch.randn(2, 23, 5, 6) - 4 for _ in layers], AVX2)
