@@ -9,12 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwaware.api import compile, predict, profile
+    from hwaware.api import compile, profile
     from hwaware.compiler.artifact import Artifact, load_artifact
     from hwaware.compression.budget import Budget
     from hwaware.compression.compress import compress
     from hwaware.compression.plan import Plan
     from hwaware.compression.task import Task
+    from hwaware.costs.predict import predict
     from hwaware.costs.table import CostTable
     from hwaware.devices.device import Device
     from hwaware.devices.device import open_device as device
@@ -57,7 +58,7 @@ _HOMES = {
     "device": "hwaware.devices.device:open_device",
     "load_artifact": "hwaware.compiler.artifact",
     "measure": "hwaware.reports.measure",
-    "predict": "hwaware.api",
+    "predict": "hwaware.costs.predict",
     "profile": "hwaware.api",
 }
 

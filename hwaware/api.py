@@ -5,23 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from hwaware.compiler.artifact import Artifact, build_artifact, program_memory
-from hwaware.compiler.targets import restored_target
-from hwaware.costs.model import CostModel
+from hwaware.compiler.artifact import Artifact, build_artifact
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
-from hwaware.graph.capture import capture
-from hwaware.graph.lower import lower
 from hwaware.profiling.profile import profile as profile_into
 from hwaware.profiling.target import target_of
-
-if TYPE_CHECKING:
-    from hwaware.costs.model import Prediction
 
 
 def profile(
@@ -40,12 +32,6 @@ def profile(
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
     return profile_into(model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume)
-
-
-def predict(model: nn.Module, example_inputs: Sequence[torch.Tensor], table: CostTable) -> Prediction:
-    """Latency (ms) and memory (bytes) of `model` from `table`, with provenance; MissingCostError where it has none."""
-    program = lower(capture(model, example_inputs))
-    return CostModel(table).predict(program, program_memory(program, restored_target(table.manifest.target)))
 
 
 def compile(

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from hwaware.compiler.targets import Target
-
 
 def predict(module: nn.Module, example_inputs: Sequence[torch.Tensor], table: CostTable | CostModel) -> Prediction:
     """Latency and memory of `module` in evaluation mode on the table's device, compiled by hwaware.
@@ -21,19 +19,10 @@ def predict(module: nn.Module, example_inputs: Sequence[torch.Tensor], table: Co
     Raises MissingCostError where the table cannot answer, ModelError for a model that cannot be compiled.
     """
     from hwaware.compiler.artifact import program_memory
+    from hwaware.compiler.targets import restored_target
     from hwaware.graph.capture import capture
     from hwaware.graph.lower import lower
 
     costs = table if isinstance(table, CostModel) else CostModel(table)
     program = lower(capture(module, example_inputs))
-    return costs.predict(program, program_memory(program, table_target(costs.table)))
-
-
-def table_target(table: CostTable) -> Target:
-    """The code generation target the table was measured with, from the device's facts in it."""
-    from hwaware.compiler.targets import target_for
-    from hwaware.devices.facts import DeviceFacts
-
-    facts = DeviceFacts.from_dict(table.manifest.facts, f"the cost table of {table.manifest.device}")
-    caches = {cache.level: cache.bytes for cache in facts.caches if cache.type != "Instruction"}
-    return target_for(facts.arch, frozenset(facts.features), caches)
+    return costs.predict(program, program_memory(program, restored_target(costs.table.manifest.target)))

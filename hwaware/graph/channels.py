@@ -7,7 +7,7 @@ pruned; the classes on one layer's output form a group, whose classes can be kep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +96,8 @@ def trace(graph: Graph) -> Trace:
     tracer.make_rectangular()
     classes, pinned = tracer.identities.solve()
     members = _partition(tracer, classes)
-    groups = tuple(_group(tracer, classes, pinned, name, roots) for name, roots in members.items())
+    along = {axis: classes[ids] for axis, ids in tensor_axes(tracer, classes).items()}
+    groups = tuple(_group(tracer, along, pinned, name, roots) for name, roots in members.items())
     return Trace(tracer, classes, pinned, groups, members)
 
 
@@ -125,18 +126,23 @@ def _partition(tracer: Tracer, classes: Ids) -> dict[str, tuple[int, ...]]:
     return {name: tuple(roots) for _, name, roots in sorted(groups, key=lambda group: group[0])}
 
 
-def _group(tracer: Tracer, classes: Ids, pinned: dict[int, str], name: str, roots: tuple[int, ...]) -> ChannelGroup:
+def _group(
+    tracer: Tracer, along: Mapping[Axis, Ids], pinned: dict[int, str], name: str, roots: tuple[int, ...]
+) -> ChannelGroup:
+    """The group of these classes; `along` has the class of every position of every tensor dimension."""
     members = []
     held: dict[Axis, None] = {}
     number = {root: i for i, root in enumerate(roots)}
-    for (tensor, dim), ids in tensor_axes(tracer, classes).items():
+    wanted = np.asarray(roots)
+    for (tensor, dim), found in along.items():
+        positions = np.flatnonzero(np.isin(found, wanted))
+        if not positions.size:
+            continue
         index: list[list[int]] = [[] for _ in roots]
-        for position, root in enumerate(classes[ids].tolist()):
-            if root in number:
-                index[number[root]].append(position)
-        if any(index):
-            members.append(Member(tensor, dim, tuple(tuple(positions) for positions in index)))
-            held[tensor, dim] = None
+        for position in positions.tolist():
+            index[number[int(found[position])]].append(position)
+        members.append(Member(tensor, dim, tuple(tuple(of_class) for of_class in index)))
+        held[tensor, dim] = None
     return ChannelGroup(
         name,
         len(roots),

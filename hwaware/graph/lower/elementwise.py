@@ -239,12 +239,17 @@ def _constant_step(
     return Step(name, (), FULL, constant=True), full.reshape(-1)
 
 
+_IDEMPOTENT = frozenset({"relu", "clip", "abs"})
+
+
 def apply(builder: Builder, node: Node, name: str, step: Step) -> Value:
     """Append a step without operand to the operation that made `name`, or start a map."""
     value = builder.values[name]
     anchor = builder.open_op(name)
     if anchor is not None and _whole(builder, value):
-        builder.add_step(anchor, step, None)
+        # Twice is once: a residual branch that vanished leaves two rectifiers in a row.
+        if not (anchor.steps and anchor.steps[-1] == step and step.name in _IDEMPOTENT):
+            builder.add_step(anchor, step, None)
         return value
     target, value = new_map(builder, node, value)
     builder.add_step(target, step, None)
