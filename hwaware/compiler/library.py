@@ -101,6 +101,12 @@ def write_library(tables: ModelTables, target: Target, folder: Path) -> None:
         (scratch / "tables.c").write_text(tables.source())
         (scratch / "data.S").write_text(weights_assembly("../weights.bin"))
         compile_sources(tools, ["api.c", "tables.c", "data.S"], scratch, "compiling libmodel.a")
-        members = ["api.o", "tables.o", "data.o", "../kernels.o", *map(str, agent_objects(target, embed=True))]
+        members = [
+            "api.o",
+            "tables.o",
+            "data.o",
+            "../kernels.o",
+            *(str(path.absolute()) for path in agent_objects(target, embed=True)),
+        ]
         run_tool([*tools.ar, "rcs", "../libmodel.a", *members], scratch, "archiving libmodel.a")
     (folder / "model.h").write_text(header)

@@ -151,7 +151,15 @@ def link_agent(target: Target, tables: str, objects: Sequence[Path], out: Path, 
     try:
         for name, text in sources.items():
             (out.parent / name).write_text(text)
-        words = [*tools.cc, *_FLAGS, *_LINK_FLAGS, "-I", str(NATIVE), *sources, *map(str, [*agent, *objects])]
+        words = [
+            *tools.cc,
+            *_FLAGS,
+            *_LINK_FLAGS,
+            "-I",
+            str(NATIVE),
+            *sources,
+            *(str(path.absolute()) for path in [*agent, *objects]),
+        ]
         run_tool([*words, "-lpthread", "-lm", "-o", part.name], out.parent, f"linking for {target.name}")
         os.replace(part, out)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -104,10 +105,10 @@ def profile(
 def effort_for(graph: Graph, target: Target, protocol: str) -> Effort:
     """How long to measure a cell of `graph`, and how much memory its model touches between two of its calls.
 
-    The next power of two above weights and arena: models of about the same size share cells.
+    Weights and arena, rounded up to the next of four steps an octave: models of about the same size share cells.
     """
-    footprint = sum(program_memory(lower(graph), target).values())
-    effort = Effort(displace_kb=1 << max(0, (footprint // 1024).bit_length()))
+    footprint = sum(program_memory(lower(graph), target).values()) / 1024
+    effort = Effort(displace_kb=math.ceil(2 ** (math.ceil(4 * math.log2(max(1.0, footprint))) / 4)))
     return replace(effort, min_count=1024, max_count=4096) if protocol == "as-shipped" else effort
 
 

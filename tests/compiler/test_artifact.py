@@ -209,3 +209,13 @@ def test_names_are_data(tmp_path: Path) -> None:
     artifact = build_artifact(make_net(), INPUT, X86, tmp_path / "out dir", name=name)
     _, lines = run_model(artifact, INPUT, tmp_path)
     assert lines[0]["model"] == name == load_artifact(artifact.path).model
+
+
+def test_relative_folders_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build tools run in folders of their own: what is given relative to here must still be found."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HWAWARE_CACHE", "the cache")
+    net = nn.Sequential(nn.Linear(3, 2))
+    target = base_target("x86_64")
+    artifact = build_artifact(net, (torch.randn(1, 3),), target, Path("folder") / "artifact", name="net")
+    assert artifact.agent.is_file()

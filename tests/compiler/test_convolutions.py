@@ -120,3 +120,16 @@ def test_weights_larger_than_the_cache_take_the_other_loop_order(target: Target)
     layers = [nn.Conv2d(130, 131, 3, padding=1), nn.Conv2d(260, 6 * 130, 1, groups=2), nn.Linear(517, 311)]
     assert all(layer.weight.numel() * 4 > target.l2 // 2 for layer in layers)
     check_all(layers, [torch.randn(2, 130, 5, 4), torch.randn(2, 260, 3, 5), torch.randn(3, 517)], target)
+
+
+@every_target
+def test_rows_of_many_tiles_end_at_the_border(target: Target) -> None:
+    # Whole tiles of nearly any width end with the row.
+    layers = [
+        nn.Conv2d(3, 17, 3, padding=1),
+        nn.Conv2d(3, 7, 5, padding=2, stride=2),
+        nn.Conv2d(3, 7, 3, padding=2, dilation=2),
+        nn.Conv2d(17, 17, 3, padding=1, groups=17),
+        nn.ConvTranspose2d(3, 7, 3, stride=2, padding=1),
+    ]
+    check_all(layers, [torch.randn(1, layer.in_channels, 3, 840) for layer in layers], target)
