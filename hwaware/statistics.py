@@ -99,12 +99,26 @@ def median_ratio(a: Samples, b: Samples, *, seed: int = SEED) -> Ratio:
 def mann_whitney(a: Samples, b: Samples) -> float:
     """Two-sided p-value that `a` and `b` come from one distribution, corrected for autocorrelation."""
     first, second = checked(a), checked(b)
-    p = float(stats.mannwhitneyu(first, second, alternative="two-sided").pvalue)
+    result = stats.mannwhitneyu(first, second, alternative="two-sided")
     variance = inflation(first) / len(first) + inflation(second) / len(second)
     independent = 1 / len(first) + 1 / len(second)
-    # A p-value that underflowed to 0 still has a z score: that of the smallest normal number.
-    z = float(stats.norm.isf(max(p, np.finfo(np.float64).tiny) / 2))
+    p = float(result.pvalue)
+    # A p-value of long runs underflows to 0; the z score of their U statistic does not.
+    z = float(stats.norm.isf(p / 2)) if p > _LEAST_P else _z_score(float(result.statistic), first, second)
     return min(1.0, 2 * float(stats.norm.sf(z * math.sqrt(independent / variance))))
+
+
+# Below this a p-value is close to where double precision ends.
+_LEAST_P = 1e-200
+
+
+def _z_score(u: float, first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Size of the Mann-Whitney U in standard deviations, by the normal approximation with its correction for ties."""
+    n, m = len(first), len(second)
+    _, ties = np.unique(np.concatenate([first, second]), return_counts=True)
+    repeats = ties.astype(np.float64)
+    tied = float((repeats**3 - repeats).sum()) / ((n + m) * (n + m - 1))
+    return abs(u - n * m / 2) / math.sqrt(n * m / 12 * (n + m + 1 - tied))
 
 
 def verdict(ratio: Ratio, p_value: float) -> Verdict:

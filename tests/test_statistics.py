@@ -174,3 +174,12 @@ def test_constant_runs() -> None:
     assert (ratio.value, ratio.low, ratio.high) == (0.5, 0.5, 0.5)
     assert verdict(ratio, mann_whitney([2.0] * 50, [1.0] * 50)) is Verdict.FASTER
     assert mann_whitney([2.0] * 50, [2.0] * 50) == 1
+
+
+def test_long_correlated_runs_that_do_not_overlap_are_told_apart() -> None:
+    """Their plain p-value underflows to 0: the correction for autocorrelation must not start from there."""
+    rng = np.random.default_rng(5)
+    drift = np.repeat(rng.normal(0, 0.01, 100), 400)  # levels that last: strong autocorrelation
+    slow = 1.0 + np.abs(drift) + rng.exponential(0.001, drift.size)
+    assert inflation(slow) > 100
+    assert mann_whitney(slow, 0.6 * slow) < 1e-20
