@@ -201,6 +201,8 @@ def _call(fx: Any, values: dict[str, Any], nodes: list[Node], module: nn.Module)
         spec = Spec.of(fx.meta["val"][0])
         nodes.append(Node(fx.name, name, args, spec, _path(fx)))
         return (Ref(fx.name), None, None)
+    if name == "convolution.default":
+        name, args = _plain_convolution(args)
     if not isinstance(fx.meta.get("val"), torch.Tensor):
         raise unsupported(name, _path(fx))
     if name == "clone.default":
@@ -209,6 +211,18 @@ def _call(fx: Any, values: dict[str, Any], nodes: list[Node], module: nn.Module)
             name, args = "dropout.default", {"input": args["self"], "p": rate, "train": False}
     nodes.append(Node(fx.name, name, args, _spec(fx), _path(fx)))
     return Ref(fx.name)
+
+
+def _plain_convolution(args: dict[str, Arg]) -> tuple[str, dict[str, Arg]]:
+    """The operator that padding='same' and its like decompose to, as the one of its number of dimensions."""
+    stride = args["stride"]
+    assert isinstance(stride, tuple)
+    dims = len(stride)
+    plain = {key: args[key] for key in ("input", "weight", "bias", "stride", "padding")}
+    if args["transposed"]:
+        rest = {key: args[key] for key in ("output_padding", "groups", "dilation")}
+        return ("conv_transpose2d.input" if dims == 2 else "conv_transpose1d.default"), plain | rest
+    return f"conv{dims}d.default", plain | {key: args[key] for key in ("dilation", "groups")}
 
 
 def _dropout_rate(module: nn.Module, path: str) -> float | None:

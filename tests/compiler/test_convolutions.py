@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from hwaware.compiler.targets import Target, base_target
-from tests.compiler.inprocess import AVX2
+from tests.compiler.inprocess import AVX2, check
 from tests.compiler.parallel import TARGETS, check_all, every_target
 
 WIDTHS = st.sampled_from([1, 2, 3, 5, 7, 8, 12, 16, 17, 23, 33, 40])
@@ -133,3 +134,12 @@ def test_rows_of_many_tiles_end_at_the_border(target: Target) -> None:
         nn.ConvTranspose2d(3, 7, 3, stride=2, padding=1),
     ]
     check_all(layers, [torch.randn(1, layer.in_channels, 3, 840) for layer in layers], target)
+
+
+@pytest.mark.parametrize("kernel", [3, 4, (5, 2)])
+def test_padding_same_is_a_convolution_like_any_other(kernel: int | tuple[int, int]) -> None:
+    check(nn.Conv2d(3, 5, kernel, padding="same", dilation=2), torch.randn(2, 3, 9, 11))
+
+
+def test_padding_same_in_one_dimension() -> None:
+    check(nn.Conv1d(3, 5, 4, padding="same"), torch.randn(2, 3, 12))
