@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.sshd import Sshd, start_sshd
+
+# The same examples on every run of CI; elsewhere new ones each time.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("HWAWARE_NO_SKIP") == "1":
+    settings.load_profile("ci")
 
 # Small nets on a busy machine: a second thread waits more than it works.
 torch.set_num_threads(1)

@@ -36,7 +36,7 @@ class Step:
         text = self.name
         if self.params:
             text += "(" + ",".join(_text(value) for value in self.params) + ")"
-        if self.operand != NONE:
+        if self.operand != NONE or self.constant:
             text += f"[{_text(self.operand)}{'c' if self.constant else ''}]"
         return text
 
