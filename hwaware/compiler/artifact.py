@@ -158,14 +158,18 @@ def build_artifact(
     if out.exists() and not (out / "manifest.json").exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise ArtifactError(f"{out} exists and is not an artifact: choose another --out")
     program = lower(capture(module, example_inputs))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     try:
-        manifest = _write(program, target, scratch, name, dict(extra or {}))
-        _replace(scratch, out)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        try:
+            manifest = _write(program, target, scratch, name, dict(extra or {}))
+            _replace(scratch, out)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"{out} cannot be written: {error.strerror or error}; free space or choose another --out"
+        ) from error
     return Artifact(out, manifest)
 
 

@@ -219,3 +219,10 @@ def test_relative_folders_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     target = base_target("x86_64")
     artifact = build_artifact(net, (torch.randn(1, 3),), target, Path("folder") / "artifact", name="net")
     assert artifact.agent.is_file()
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ArtifactError, match="cannot be written") as caught:
+        build_artifact(make_net(), INPUT, X86, tmp_path / "file" / "artifact", name="net")
+    assert "\n" not in str(caught.value)
