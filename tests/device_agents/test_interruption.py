@@ -15,7 +15,12 @@ from tests.device_agents.building import agent_environment, parse_lines
 def start(agent: Path, ids: Path, *names: str) -> subprocess.Popen[bytes]:
     ids.write_text("\n".join(names))
     command = [str(agent), "bench", "--only-from", str(ids), "--min-time-ms", "1", "--timeout-ms", "60000"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=agent_environment())
+    # Under nohup these tests would inherit an ignored SIGHUP, and the agent rightly keeps ignoring it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, env=agent_environment())
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def children(pid: int) -> list[int]:
