@@ -13,7 +13,7 @@ int hwa_tensor_set(hwa_tensor *out, int32_t ndim, const int64_t *shape, uint8_t 
     if (ndim < 0 || ndim > HWA_MAX_DIMS) {
         return unsound("a tensor has too many dimensions");
     }
-    if ((uintptr_t)data % HWA_ALIGNMENT != 0) {
+    if (bits == 0 || (uintptr_t)data % ((bits + 7u) / 8u) != 0) {
         return unsound("a tensor's data is not aligned");
     }
     int64_t stride = 1;
@@ -104,6 +104,9 @@ static int bind_op(hwa_bound *bound, int32_t index, int32_t *next_arg)
 
 int hwa_model_bind(hwa_bound *bound, const hwa_model *model, void *arena, void *descriptors)
 {
+    if ((uintptr_t)arena % HWA_ALIGNMENT != 0 || (uintptr_t)model->weights % HWA_ALIGNMENT != 0) {
+        return unsound("a model's memory is not aligned");
+    }
     bound->model = model;
     bound->at = 0;
     bound->tensors = descriptors;

@@ -19,7 +19,8 @@ typedef struct {
     int32_t at;            /* the op that runs now, or that failed */
 } hwa_bound;
 
-/* Describes dense row-major memory. -1 (see error.h) when ndim is out of range or data is not aligned. */
+/* Describes dense row-major memory. -1 (see error.h) when ndim is out of range or data is not aligned to its elements:
+ * slices of a buffer begin anywhere. */
 int hwa_tensor_set(hwa_tensor *out, int32_t ndim, const int64_t *shape, uint8_t code, uint8_t bits, void *data);
 
 /* Calls one kernel; its `args` are what hwa_tensor_set described. Nonzero: see error.h. */
@@ -29,7 +30,7 @@ int hwa_call(hwa_kernel kernel, const TVMFFIAny *args, int32_t n_args);
 size_t hwa_model_descriptor_bytes(const hwa_model *model);
 
 /* Binds the model to `arena` (model->arena_bytes bytes, aligned to HWA_ALIGNMENT). The table is checked: offsets in
- * their space and aligned, indices in range. -1 (see error.h) when it isn't sound. */
+ * their space and aligned to elements, indices in range. -1 (see error.h) when it isn't sound. */
 int hwa_model_bind(hwa_bound *bound, const hwa_model *model, void *arena, void *descriptors);
 
 /* The memory of a buffer: write inputs there before each execution (the arena is reused), read outputs after. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """`offsets` of the buffers in an arena of `size` bytes."""
+    """`offsets` of the buffers in an arena of `size` bytes; those of slices lie inside their buffers'."""
 
     offsets: Mapping[str, int]
     size: int
@@ -33,7 +33,9 @@ def spec_bytes(spec: Spec) -> int:
 
 
 def lifetimes(program: Program) -> dict[str, tuple[int, int]]:
-    """First and last operation during which each buffer holds something that is still needed.
+    """First and last operation during which the memory of each buffer holds something that is still needed.
+
+    A buffer that is written in parts lives from the first of its writers on, until the last reader of any slice.
 
     Inputs and outputs stay for the whole run: the caller writes the ones once and may run again, and reads the others
     when it likes.
@@ -42,15 +44,28 @@ def lifetimes(program: Program) -> dict[str, tuple[int, int]]:
     spans = {buffer: (0, last) for _, buffer, _ in [*program.inputs, *program.outputs]}
     for index, op in enumerate(program.ops):
         for name in (*op.inputs, op.output):
-            first, end = spans.get(name, (index, index))
-            spans[name] = (min(first, index), max(end, index))
+            memory = program.memory_of(name)
+            first, end = spans.get(memory, (index, index))
+            spans[memory] = (min(first, index), max(end, index))
     return spans
 
 
-def plan_memory(program: Program) -> MemoryPlan:
-    """Place buffers from the largest down, each in the lowest gap that is free during its whole life."""
+def scratch_name(op: str, index: int) -> str:
+    """What a piece of an operation's scratch memory is called in a plan; no buffer has a slash in its name."""
+    return f"{op}/scratch{index}"
+
+
+def plan_memory(program: Program, scratch: Mapping[str, Sequence[int]] | None = None) -> MemoryPlan:
+    """Place buffers from the largest down, each in the lowest gap that is free during its whole life.
+
+    `scratch` gives, by an operation's name, the bytes of each piece of memory that it needs while it runs.
+    """
     spans = lifetimes(program)
     sizes = {name: align(spec_bytes(program.buffers[name])) for name in spans}
+    for index, op in enumerate(program.ops):
+        for number, count in enumerate((scratch or {}).get(op.name, ())):
+            name = scratch_name(op.name, number)
+            spans[name], sizes[name] = (index, index), align(count)
     placed: list[tuple[int, int, tuple[int, int]]] = []  # offset, end, life
     offsets: dict[str, int] = {}
     for name in sorted(spans, key=lambda item: (-sizes[item], item)):
@@ -61,5 +76,7 @@ def plan_memory(program: Program) -> MemoryPlan:
                 offset = end
         offsets[name] = offset
         placed.append((offset, offset + sizes[name], spans[name]))
+    for name, part in program.slices.items():
+        offsets[name] = offsets[part.buffer] + part.offset * np.dtype(program.buffers[name].dtype).itemsize
     total = max((end for _, end, _ in placed), default=0)
     return MemoryPlan(offsets, max(total, ALIGNMENT))

@@ -3,6 +3,10 @@
 Pruning changes widths and nothing else, so a workload is a point of its family: `coordinates` are its widths
 in channels, `key` all that stays. Tables interpolate inside a family, never between two.
 
+A workload inside wider memory (a part of a concatenation, a slice of channels) is of the same family as a dense one:
+how wide the rest is depends on other channels, and is no part of the key. At other widths the memory around it is
+taken to shrink in proportion.
+
 | kind | coordinates |
 |---|---|
 | conv2d, conv2d_transpose | (in, out); depthwise: (channels,), `out` a fixed multiple of it |
@@ -23,7 +27,7 @@ from typing import cast
 from hwaware.costs.walks import is_plain, map_at_width, patterns
 from hwaware.graph.ir import Spec
 from hwaware.graph.lower.copy import Part
-from hwaware.graph.workload import Workload
+from hwaware.graph.workload import IN_PITCH, OUT_PITCH, Workload, canonical
 
 Coordinates = tuple[int, ...]
 
@@ -47,6 +51,7 @@ class Rule:
 
 def family(workload: Workload) -> Family:
     """The family of `workload` and its coordinates there."""
+    workload = _dense(workload)
     rule = _rule(workload)
     if rule is None:
         return _copies(workload) if workload.kind == "copy" else _maps(workload)
@@ -57,7 +62,7 @@ def family(workload: Workload) -> Family:
 
 
 def with_coordinates(workload: Workload, coordinates: Coordinates) -> Workload:
-    """The workload at other widths, exactly as lowering a network of these widths makes it.
+    """The workload at other widths, exactly as lowering a network of these widths makes it, but for its pitches.
 
     Raises ValueError where widths do not determine it (copies, rows of a map) or do not fit (a grouped convolution).
     """
@@ -70,15 +75,30 @@ def with_coordinates(workload: Workload, coordinates: Coordinates) -> Workload:
     if rule is not None:
         if _grouped(workload) and any(width % _groups(workload) for width in coordinates):
             raise ValueError(f"{coordinates} cannot be divided into the groups of {workload.key}")
-        return rule.write(workload, coordinates)
+        return _pitched(rule.write(_dense(workload), coordinates), workload)
     if coordinates[0] != own[0]:
         raise ValueError(f"another number of rows does not determine {workload.key}")
-    return map_at_width(workload, coordinates[1])
+    return _pitched(map_at_width(_dense(workload), coordinates[1]), workload)
 
 
 def resizable(workload: Workload) -> bool:
     """Whether `with_coordinates` is defined; a map can change its width, not its rows."""
     return _rule(workload) is not None or (workload.kind == "map" and is_plain(workload))
+
+
+def _dense(work: Workload) -> Workload:
+    """The workload without pitches."""
+    return replace(work, attrs=tuple(item for item in work.attrs if item[0] not in (IN_PITCH, OUT_PITCH)))
+
+
+def _pitched(made: Workload, model: Workload) -> Workload:
+    """The dense workload `made` with the pitches of `model`, in proportion."""
+    attrs = dict(made.attrs)
+    if IN_PITCH in dict(model.attrs):
+        attrs[IN_PITCH] = model.in_pitch * made.in_width // model.in_width
+    if OUT_PITCH in dict(model.attrs):
+        attrs[OUT_PITCH] = model.out_pitch * made.out_width // model.out_width
+    return replace(made, attrs=canonical(attrs))
 
 
 # What stays of the shape when the channels, innermost, change.

@@ -6,7 +6,6 @@ key is what cost tables are indexed by.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,6 +16,9 @@ Attr: TypeAlias = "int | float | str | bool | tuple[Attr, ...]"
 
 # Where a step's operand comes from, in the order of the output's memory.
 NONE, FULL, CHANNEL = "none", "full", "channel"
+
+# Attributes of workloads that read or write part of a wider tensor, at whatever channel of it.
+IN_PITCH, OUT_PITCH = "in_pitch", "out_pitch"
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,36 @@ class Workload:
         return tuple(int(item) for item in value)  # type: ignore[arg-type]
 
     @property
+    def in_pitch(self) -> int:
+        """Elements from one pixel of the first input to the next: its channels, unless it is part of wider memory."""
+        return self._pitch(IN_PITCH, self.in_width)
+
+    @property
+    def out_pitch(self) -> int:
+        """Elements from one pixel of the output to the next."""
+        return self._pitch(OUT_PITCH, self.out_width)
+
+    @property
+    def in_width(self) -> int:
+        """Channels of a pixel of the first input: a map's are those of its output."""
+        return _width(self.output if self.kind == "map" else self.inputs[0])
+
+    @property
+    def out_width(self) -> int:
+        """Channels of a pixel of the output."""
+        return _width(self.output)
+
+    def _pitch(self, name: str, width: int) -> int:
+        pitch = dict(self.attrs).get(name, width)
+        assert isinstance(pitch, int)
+        return pitch
+
+    @property
     def key(self) -> str:
         """Canonical text: ``kind|inputs->output|attrs|epilogue``."""
         tensors = ",".join(_spec(spec) for spec in self.inputs) + "->" + _spec(self.output)
         attrs = ";".join(f"{name}={_text(value)}" for name, value in self.attrs)
         return "|".join((self.kind, tensors, attrs, "+".join(str(step) for step in self.epilogue)))
-
-    @property
-    def symbol(self) -> str:
-        """A C identifier for the kernel: the kind and a hash of the key."""
-        return f"{self.kind}_{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
 
 
 def canonical(attrs: Mapping[str, Attr]) -> tuple[tuple[str, Attr], ...]:
@@ -84,6 +106,10 @@ def canonical(attrs: Mapping[str, Attr]) -> tuple[tuple[str, Attr], ...]:
 
 
 _SHORT = {"float32": "f32", "int64": "i64", "int32": "i32", "bool": "b8"}
+
+
+def _width(spec: Spec) -> int:
+    return spec.shape[-1] if spec.shape else 1
 
 
 def _spec(spec: Spec) -> str:

@@ -6,12 +6,13 @@ written, reads NaN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import tvm
+import tvm_ffi
 from torch import nn
 
 from hwaware.compiler.build import compile_module
@@ -46,14 +47,25 @@ class Guarded:
         self._whole[:] = self._poison
         self.values = self._whole[GUARD : GUARD + size]
 
-    def tensor(self, size: int) -> object:
-        """The first `size` elements as TVM sees them."""
-        return tvm.runtime.from_dlpack(self.values[:size])
+    def part(self, offset: int) -> Guarded:
+        """The same memory and guards, its values from element `offset` on."""
+        made = copy.copy(self)
+        made.values = self.values[offset:]
+        return made
+
+    def tensor(self, size: int, alignment: int = 64) -> object:
+        """The first `size` elements as TVM sees them; an error if they are not aligned to so many bytes."""
+        return tvm_ffi.from_dlpack(self.values[:size], require_alignment=alignment)
 
     def intact(self) -> bool:
         """Whether both guards are as they were."""
         guards = (self._whole[:GUARD], self._whole[-GUARD:])
         return all(np.array_equal(guard, np.full(GUARD, self._poison), equal_nan=True) for guard in guards)
+
+
+def alignments(kernel: Kernel) -> list[int]:
+    """Bytes to which the kernel's code takes each of its arguments to be aligned: nothing checks it at run time."""
+    return [int(param.data_alignment) for param in kernel.function.params]
 
 
 def guarded(array: np.ndarray) -> Guarded:
@@ -94,22 +106,30 @@ def run_programs(
             if workload.key not in kernels:
                 kernels[workload.key] = generate(workload, target)
     module = compile_module(list(kernels.values()), target)
-    return [_run(program, given, kernels, module) for program, given in zip(programs, inputs, strict=True)]
+    return [run_compiled(program, given, kernels, module) for program, given in zip(programs, inputs, strict=True)]
 
 
-def _run(
-    program: Program, inputs: Sequence[torch.Tensor], kernels: dict[str, Kernel], module: object
+def run_compiled(
+    program: Program, inputs: Sequence[torch.Tensor], kernels: Mapping[str, Kernel], module: object
 ) -> list[np.ndarray]:
+    """Outputs of `program` by the compiled `kernels`, one a workload's key."""
     buffers = {
-        name: Guarded(int(np.prod(spec.shape, dtype=np.int64)), spec.dtype) for name, spec in program.buffers.items()
+        name: Guarded(int(np.prod(spec.shape, dtype=np.int64)), spec.dtype)
+        for name, spec in program.buffers.items()
+        if name not in program.slices
     }
+    buffers |= {name: buffers[place.buffer].part(place.offset) for name, place in program.slices.items()}
     for (_, buffer, _), value in zip(program.inputs, inputs, strict=True):
         buffers[buffer].values[:] = value.contiguous().numpy().reshape(-1)
     for op in program.ops:
         kernel = kernels[op.workload.key]
         packed = [guarded(array) for array in kernel.pack(op.constants)]
-        places = [*(buffers[name] for name in op.inputs), *packed, buffers[op.output]]
-        arguments = [place.tensor(argument.size) for place, argument in zip(places, kernel.arguments, strict=True)]
+        scratch = [Guarded(size // 4, "float32") for size in kernel.scratch]
+        places = [*(buffers[name] for name in op.inputs), *packed, *scratch, buffers[op.output]]
+        arguments = [
+            place.tensor(argument.size, alignment)
+            for place, argument, alignment in zip(places, kernel.arguments, alignments(kernel), strict=True)
+        ]
         module[kernel.symbol](*arguments)  # type: ignore[index]
         for place in places:
             assert place.intact(), f"{op.workload.key} writes outside its buffers"

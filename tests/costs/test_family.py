@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,7 +12,7 @@ from hwaware.graph.channels import channel_groups
 from hwaware.graph.ir import Graph
 from hwaware.graph.lower import lower
 from hwaware.graph.slicing import slice_graph
-from hwaware.graph.workload import Workload
+from hwaware.graph.workload import IN_PITCH, OUT_PITCH, Workload
 from tests.costs.captured import captured
 from tests.graph.nets import NETS
 
@@ -34,6 +35,11 @@ def pairs(name: str, share: float) -> list[tuple[Workload, Workload]]:
     return [(whole[op], narrow[op]) for op in shared if whole[op].kind == narrow[op].kind]
 
 
+def dense(work: Workload) -> Workload:
+    """The workload without pitches, which depend on the widths of its neighbours."""
+    return replace(work, attrs=tuple(item for item in work.attrs if item[0] not in (IN_PITCH, OUT_PITCH)))
+
+
 @pytest.mark.parametrize("share", [0.5])
 @pytest.mark.parametrize("name", NETS)
 def test_widths_give_the_workload_that_lowering_makes(name: str, share: float) -> None:
@@ -41,7 +47,7 @@ def test_widths_give_the_workload_that_lowering_makes(name: str, share: float) -
         place = family(narrow)
         assert place.key == family(whole).key
         if resizable(whole) and not (whole.kind == "map" and place.coordinates[0] != family(whole).coordinates[0]):
-            assert with_coordinates(whole, place.coordinates).key == narrow.key
+            assert dense(with_coordinates(whole, place.coordinates)).key == dense(narrow).key
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -49,6 +55,24 @@ def test_own_widths_change_nothing(name: str) -> None:
     for work in program(name).values():
         if resizable(work):
             assert with_coordinates(work, family(work).coordinates) == work
+
+
+def test_memory_around_a_part_shrinks_in_proportion() -> None:
+    """The family is that of the dense operation; a part never reaches out of what is around it."""
+    pitched = {
+        name: [work for work in program(name).values() if dense(work) != work and work.kind != "copy"]
+        for name in ("fires", "split", "dense", "unet")
+    }
+    assert all(pitched.values())
+    for works in pitched.values():
+        for work in works:
+            own = family(work)
+            assert own == family(dense(work))
+            half = with_coordinates(work, (*own.coordinates[:-1], max(1, own.coordinates[-1] // 2)))
+            assert half.out_pitch >= half.out_width
+            assert half.in_pitch >= half.in_width
+            assert half.out_pitch == work.out_pitch * half.out_width // work.out_width
+            assert {name for name, _ in half.attrs} == {name for name, _ in work.attrs}
 
 
 def test_most_operations_of_the_nets_have_slicable_widths() -> None:

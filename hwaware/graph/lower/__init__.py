@@ -11,6 +11,7 @@ from hwaware.graph.lower import anchors, elementwise, shapes, windows
 from hwaware.graph.lower.builder import Builder, Value, dense_view
 from hwaware.graph.lower.checks import check_input, check_types
 from hwaware.graph.lower.constants import evaluated
+from hwaware.graph.lower.in_place import without_copies
 from hwaware.graph.lower.program import FusedOp, Program
 
 __all__ = ["FusedOp", "Program", "lower"]
@@ -69,7 +70,9 @@ def lower(graph: Graph) -> Program:
     outputs = []
     for index, name in enumerate(graph.outputs):
         outputs.append(_output(builder, graph, name, index))
-    return Program(inputs, outputs, builder.ops, builder.buffers)
+    program = Program(inputs, outputs, builder.ops, builder.buffers)
+    without_copies(program)
+    return program
 
 
 def _output(builder: Builder, graph: Graph, name: str, index: int) -> tuple[str, str, Spec]:

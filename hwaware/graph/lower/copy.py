@@ -6,7 +6,7 @@ of its input to `output_strides`/`output_offset` of the output; with ``fill`` th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -18,14 +18,16 @@ Part = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...], int]
 
 def part(source: torch.Tensor, target: torch.Tensor) -> Part:
     """Shape, input strides and offset, output strides and offset of one move, dimensions merged where possible."""
-    dims = [d for d in range(target.dim()) if target.shape[d] != 1]
-    steps = target.stride()
-    dims.sort(key=lambda d: -steps[d])
+    dims = zip(target.shape, source.stride(), target.stride(), strict=True)
+    return merged(dims, int(source.storage_offset()), int(target.storage_offset()))
+
+
+def merged(dims: Iterable[tuple[int, int, int]], in_offset: int, out_offset: int) -> Part:
+    """The part with these (size, input stride, output stride), in the order of the output's memory."""
     shape: list[int] = []
     ins: list[int] = []
     outs: list[int] = []
-    for d in dims:
-        size, si, so = target.shape[d], source.stride(d), target.stride(d)
+    for size, si, so in sorted((dim for dim in dims if dim[0] != 1), key=lambda dim: -dim[2]):
         if shape and ins[-1] == si * size and outs[-1] == so * size:
             shape[-1] *= size
             ins[-1], outs[-1] = si, so
@@ -35,7 +37,7 @@ def part(source: torch.Tensor, target: torch.Tensor) -> Part:
             outs.append(so)
     if not shape:
         shape, ins, outs = [1], [1], [1]
-    return tuple(shape), tuple(ins), int(source.storage_offset()), tuple(outs), int(target.storage_offset())
+    return tuple(shape), tuple(ins), in_offset, tuple(outs), out_offset
 
 
 def emit_parts(

@@ -212,7 +212,7 @@ def _has_channels(op: FusedOp, count: int) -> bool:
 def with_constant(builder: Builder, node: Node, name: str, op: str, constant: np.ndarray) -> Value:
     """A step whose operand is a tensor of the model, broadcast to the output."""
     constant = np.asarray(constant, dtype=np.float32)
-    if constant.size == 1 and op != "prelu":
+    if constant.size == 1 and op != "prelu" and len(node.spec.shape) == len(builder.values[name].sizes):
         return scalar(builder, node, name, float(constant.reshape(-1)[0]), op)
     shape = node.spec.shape
     value = builder.values[name]

@@ -37,14 +37,29 @@ class FusedOp:
         )
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Part of the memory of `buffer`, from element `offset` on."""
+
+    buffer: str
+    offset: int
+
+
 @dataclass
 class Program:
     """Operations in execution order over named flat buffers.
 
-    `inputs` and `outputs` are (name, buffer, spec) with specs in PyTorch's order, contiguous.
+    `inputs` and `outputs` are (name, buffer, spec) with specs in PyTorch's order, contiguous. Buffers that are
+    `slices` of others have no memory of their own.
     """
 
     inputs: list[tuple[str, str, Spec]]
     outputs: list[tuple[str, str, Spec]]
     ops: list[FusedOp]
     buffers: dict[str, Spec]
+    slices: dict[str, Slice] = field(default_factory=dict)
+
+    def memory_of(self, buffer: str) -> str:
+        """The buffer with memory of its own in which `buffer` lies."""
+        place = self.slices.get(buffer)
+        return buffer if place is None else place.buffer

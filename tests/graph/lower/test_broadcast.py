@@ -103,6 +103,11 @@ def test_a_reshape_between_a_layer_and_its_operand(
         check(Apply(lambda layer, x, y: layer(x).view(seen) * y, nn.Linear(7, features)), torch.randn(2, 7), other)
 
 
+def test_a_single_number_with_more_dimensions_than_the_value() -> None:
+    number = torch.randn(1, 1, 1)
+    check(Apply(lambda x: x.relu() * 2 - number), torch.randn(3, 5))
+
+
 def test_the_same_value_on_both_sides() -> None:
     def twice(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
         y = layer(x)

@@ -45,7 +45,6 @@ WORKLOADS = st.builds(
 def test_equal_keys_mean_equal_workloads(a: Workload, b: Workload) -> None:
     if a.key == b.key:
         assert a == b
-        assert a.symbol == b.symbol
 
 
 @given(WORKLOADS, st.data())
@@ -71,12 +70,6 @@ def test_the_order_of_attributes_does_not_matter(attrs: dict[str, object]) -> No
     assert first.key == second.key
 
 
-@given(WORKLOADS)
-def test_the_symbol_is_a_c_identifier(work: Workload) -> None:
-    assert work.symbol.isidentifier()
-    assert work.symbol.isascii()
-
-
 @pytest.mark.parametrize("name", ["residual", "encoder", "shuffle"])
 def test_two_captures_give_the_same_keys(name: str) -> None:
     def keys() -> list[str]:
@@ -91,7 +84,7 @@ def test_two_captures_give_the_same_keys(name: str) -> None:
 def test_every_family_has_hashable_workloads() -> None:
     for name in FAMILIES:
         workloads = [op.workload for op in program_of(name, 1)[1].ops]
-        assert len(set(workloads)) == len({work.key for work in workloads}) == len({w.symbol for w in workloads})
+        assert len(set(workloads)) == len({work.key for work in workloads})
 
 
 def test_keys_stay_what_tables_were_written_with() -> None:
