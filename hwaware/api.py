@@ -13,6 +13,7 @@ from hwaware.compiler.artifact import Artifact, build_artifact
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
 from hwaware.profiling.profile import profile as profile_into
+from hwaware.profiling.schedules import search_choices, table_choices
 from hwaware.profiling.target import target_of
 
 
@@ -41,7 +42,26 @@ def compile(
     *,
     out: Path | None = None,
     name: str | None = None,
+    table: CostTable | None = None,
+    tune: bool = False,
+    threads: int = 1,
 ) -> Artifact:
-    """Compile `model` for `device` into the folder `out` (default: a new temporary folder)."""
+    """Compile `model` for `device` into the folder `out` (default: a new temporary folder).
+
+    Kernels are written by the schedules that `table` was measured with; with `tune` by the fastest of the candidates,
+    which are measured on the device with `threads` threads first; else by the compiler's guesses.
+    """
+    chooser = None
+    if table is not None:
+        chooser = table_choices(table, device)
+    elif tune:
+        chooser = search_choices(model, example_inputs, device, threads=threads)
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-artifact-")) / "artifact"
-    return build_artifact(model, example_inputs, target_of(device), folder, name=name or type(model).__name__.lower())
+    return build_artifact(
+        model,
+        example_inputs,
+        target_of(device),
+        folder,
+        name=name or type(model).__name__.lower(),
+        chooser=chooser,
+    )

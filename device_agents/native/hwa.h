@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum { HWA_PROTOCOL = 1 };
-enum { HWA_ALIGNMENT = 64 }; /* of every tensor's data, in bytes */
+enum { HWA_ALIGNMENT = 64 }; /* of every tensor's data, in bytes, but for parts of others */
 enum { HWA_MAX_DIMS = 8 };
 enum { HWA_MAX_ARGS = 256 }; /* of one kernel: concatenations have many */
 enum { HWA_TYPE_NONE = 0, HWA_TYPE_TENSOR = 7 };               /* TVMFFIAny.type_index: None, DLTensor pointer */
@@ -67,7 +67,8 @@ typedef struct {
     const hwa_arg *args;
 } hwa_cell;
 
-/* A model: calls in order over one arena and one read-only block of weights. Offsets are multiples of HWA_ALIGNMENT. */
+/* A model: calls in order over one arena and one read-only block of weights, both aligned to HWA_ALIGNMENT. Offsets are
+ * multiples of it, too, but for arguments whose kernel takes part of a tensor, at any element. */
 enum { HWA_ARENA, HWA_WEIGHTS };
 
 typedef struct {
@@ -81,7 +82,7 @@ typedef struct {
 
 typedef struct {
     const char *name; /* where in the model */
-    const char *key;  /* the workload's key: the same as its cell's id */
+    const char *key;  /* the workload's key; a cell's id is the key, a bar and the schedule */
     hwa_kernel kernel;
     int32_t n_args;
     const int32_t *args; /* indices of buffers */

@@ -44,6 +44,7 @@ void hwa_state_leave(const hwa_state *state)
     for (size_t i = 0; i < state->bytes; i += LINE) {
         (void)others[i];
     }
+    touch_role(state, HWA_SCRATCH); /* other operations' memory lies there too */
     touch_role(state, HWA_OUTPUT);
     touch_role(state, HWA_INPUT);
 }

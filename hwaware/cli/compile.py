@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hwaware.cli.output import emit, note
+from hwaware.cli.arguments import threads
+from hwaware.cli.output import emit, note, progress
+
+if TYPE_CHECKING:
+    from hwaware.compiler.choice import Chooser
+    from hwaware.compiler.targets import Target
+    from hwaware.devices.device import Device
+    from hwaware.reference import LoadedModel
 
 HELP = "compile a model for a device"
 EXAMPLE = "hwaware compile zoo:mobilenet_v2 --device local --out mobilenet"
@@ -17,6 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a compressed model's folder"
     )
     parser.add_argument("--device", required=True, metavar="NAME", help="the device (see `hwaware devices`)")
+    schedules = parser.add_mutually_exclusive_group()
+    schedules.add_argument("--table", type=Path, metavar="DIR", help="schedules as `hwaware profile` measured them")
+    schedules.add_argument("--tune", action="store_true", help="measure each kernel's candidates on the device first")
+    parser.add_argument(
+        "--threads", type=threads, default=1, metavar="N", help="with --tune: threads of the model (default: 1)"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the artifact")
 
 
@@ -31,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_model(args.model)
     with open_device(args.device) as device:
         target = target_of(device)
+        chooser = _chooser(args, loaded, device, target)
     note(f"compiling {loaded.name} for {target.name}")
     artifact = build_artifact(
         loaded.module,
@@ -38,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         target,
         args.out,
         name=loaded.name,
+        chooser=chooser,
         extra=report_extra(Path(args.model)),
     )
     memory = artifact.manifest["memory"]
@@ -48,3 +64,22 @@ def run(args: argparse.Namespace) -> int:
     )
     emit(args, {"artifact": str(artifact.path), **artifact.manifest}, text)
     return 0
+
+
+def _chooser(args: argparse.Namespace, loaded: LoadedModel, device: Device, target: Target) -> Chooser | None:
+    """The table's choices, those of a search, those a compressed model came with; None leaves it to the compiler."""
+    from hwaware.compression.saved import saved_chooser
+    from hwaware.profiling.schedules import search_choices, table_choices
+
+    if args.table is not None:
+        return table_choices(args.table, device)
+    if not args.tune:
+        return saved_chooser(Path(args.model), target)
+    with progress(f"trying schedules for {loaded.name}", 0) as bar:
+        return search_choices(
+            loaded.module,
+            loaded.example_inputs,
+            device,
+            threads=args.threads,
+            on_progress=bar.update,
+        )

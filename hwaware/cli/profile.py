@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from hwaware.cli.arguments import threads
 from hwaware.cli.output import emit, note, progress
 
 HELP = "measure a model's operations on a device into a cost table"
@@ -22,18 +23,12 @@ def duration(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _threads(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads from 1 to 256")
-    return int(text)
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a directory")
     parser.add_argument("--device", required=True, metavar="NAME", help="a device of `hwaware devices list`")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the table (default: hwaware-tables/DEVICE/MODEL)")
-    parser.add_argument("--threads", type=_threads, default=1, metavar="N", help="threads of a model (default: 1)")
+    parser.add_argument("--threads", type=threads, default=1, metavar="N", help="threads of a model (default: 1)")
     parser.add_argument("--budget", type=duration, metavar="TIME", help="stop after this time: 90s, 10m, 1h")
     parser.add_argument("--resume", action="store_true", help="go on with the table in DIR")
     parser.add_argument(

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwaware.cli.arguments import threads
 from hwaware.cli.output import emit, note
 from hwaware.errors import ArtifactError, ModelError
 
@@ -24,7 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("artifact", metavar="ARTIFACT", type=Path, help="folder written by `hwaware compile`")
     parser.add_argument("--device", required=True, metavar="NAME", help="where to run it")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads, the caller included (default 1)")
+    parser.add_argument(
+        "--threads", type=threads, default=1, metavar="N", help="threads, the caller included (default 1)"
+    )
     parser.add_argument(
         "--input",
         type=Path,
@@ -50,8 +53,6 @@ def run(args: argparse.Namespace) -> int:
     from hwaware.profiling.run import run_artifact
     from hwaware.reports.measure import report_of
 
-    if args.threads < 1:
-        raise ModelError(f"--threads {args.threads}: give a number of at least 1")
     artifact = load_artifact(args.artifact)
     inputs = [_read(path) for path in args.input] if args.input else None
     if args.output and len(args.output) != len(artifact.manifest["outputs"]):

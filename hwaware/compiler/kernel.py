@@ -1,7 +1,7 @@
 """A kernel: the TIR of one workload, its arguments in order, and how weights are packed for it.
 
 Arguments are, in this order: the workload's inputs, operands of epilogue steps that the model computes, packed
-constants, the output. All are flat.
+constants, scratch memory, the output. All are flat.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tvm import sym, tirx
 
+from hwaware.compiler.choice import Choice, Variant
 from hwaware.compiler.epilogue import apply_steps
 from hwaware.compiler.targets import Target
-from hwaware.compiler.tir import Buffer, Expr, Stmt, buffer, function, seq, store
+from hwaware.compiler.tir import Buffer, Expr, Stmt, buffer, function, seq, serial, store
 from hwaware.errors import BuildError
 from hwaware.graph.ir import Spec
-from hwaware.graph.workload import CHANNEL, NONE, Step, Workload
+from hwaware.graph.workload import CHANNEL, IN_PITCH, NONE, OUT_PITCH, Step, Workload
 
-INPUT, WEIGHT, OUTPUT = "input", "weight", "output"
+INPUT, WEIGHT, SCRATCH, OUTPUT = "input", "weight", "scratch", "output"
 Pack = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
@@ -41,9 +43,10 @@ class Argument:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Generated code of a workload for a target."""
+    """Generated code of a workload for a target, by the schedule `choice`."""
 
     workload: Workload
+    choice: Choice
     function: Any
     arguments: tuple[Argument, ...]
     packs: tuple[Pack, ...]
@@ -51,13 +54,27 @@ class Kernel:
     @property
     def symbol(self) -> str:
         """The C symbol, without TVM's prefix."""
-        return self.workload.symbol
+        return self.variant.symbol
+
+    @property
+    def variant(self) -> Variant:
+        """What it was made from."""
+        return Variant(self.workload, self.choice)
+
+    @property
+    def scratch(self) -> tuple[int, ...]:
+        """Bytes of each piece of memory the kernel needs to itself while it runs."""
+        return tuple(argument.bytes for argument in self.arguments if argument.role == SCRATCH)
 
     def pack(self, constants: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The constant arguments, flat, in the kernel's order."""
         return [np.ascontiguousarray(pack(constants)).reshape(-1) for pack in self.packs]
 
 
+# Every schedule's parameter: stay on the caller's thread, where waking the others costs more than they bring.
+SERIAL = "serial"
+# Kinds that read any part of a tensor, by strides of their own.
+_READ_PARTS = ("map", "copy")
 # Kernels compute indices in 32 bits.
 MAX_ELEMENTS = 2**31 - 1
 
@@ -65,6 +82,12 @@ MAX_ELEMENTS = 2**31 - 1
 def size_of(spec: Spec) -> int:
     """Elements of a tensor; BuildError if a kernel cannot index them."""
     return _indexable(math.prod(spec.shape))
+
+
+def _extent(spec: Spec, width: int, pitch: int) -> int:
+    """Elements of `spec` and of what lies between, where rows of `width` channels begin `pitch` apart."""
+    size = size_of(spec)
+    return _indexable((size // width - 1) * pitch + width) if pitch > width else size
 
 
 def _indexable(count: int) -> int:
@@ -81,9 +104,11 @@ class KernelBuilder:
 
     workload: Workload
     target: Target
+    choice: Choice
     inputs: list[Buffer] = field(default_factory=list)
     operands: list[Buffer | None] = field(default_factory=list)
     constants: list[Buffer] = field(default_factory=list)
+    scratches: list[Buffer] = field(default_factory=list)
     packs: list[Pack] = field(default_factory=list)
     arguments: list[Argument] = field(default_factory=list)
 
@@ -91,8 +116,10 @@ class KernelBuilder:
         work = self.workload
         for index, spec in enumerate(work.inputs):
             limit = int(dict(work.attrs).get("rows", 0)) if spec.dtype.startswith("int") else 0  # type: ignore[arg-type]
-            self.inputs.append(buffer(f"x{index}", size_of(spec), spec.dtype))
-            self.arguments.append(Argument(INPUT, spec.dtype, size_of(spec), limit))
+            size = size_of(spec) if index else _extent(spec, work.in_width, work.in_pitch)
+            part = work.kind in _READ_PARTS or (index == 0 and IN_PITCH in dict(work.attrs))
+            self.inputs.append(buffer(f"x{index}", size, spec.dtype, part=part))
+            self.arguments.append(Argument(INPUT, spec.dtype, size, limit))
         for index, step in enumerate(work.epilogue):
             if step.operand == NONE or step.constant:
                 self.operands.append(None)
@@ -101,7 +128,8 @@ class KernelBuilder:
             self.operands.append(buffer(f"operand{index}", size))
             self.arguments.append(Argument(INPUT, "float32", size))
         self._params = [*self.inputs, *(operand for operand in self.operands if operand is not None)]
-        self.output = buffer("y", size_of(work.output), work.output.dtype)
+        size = _extent(work.output, work.out_width, work.out_pitch)
+        self.output = buffer("y", size, work.output.dtype, part=OUT_PITCH in dict(work.attrs))
 
     def constant(self, name: str, size: int, pack: Pack, dtype: str = "float32") -> Buffer:
         """Declare a packed constant; `pack` makes it from the operation's constants."""
@@ -109,6 +137,12 @@ class KernelBuilder:
         self.constants.append(made)
         self.packs.append(pack)
         self.arguments.append(Argument(WEIGHT, dtype, max(1, size)))
+        return made
+
+    def scratch(self, name: str, size: int) -> Buffer:
+        """Declare `size` floats of memory that is the kernel's own while it runs; what is in it then is undefined."""
+        made = buffer(name, _indexable(size))
+        self.scratches.append(made)
         return made
 
     def declare_steps(self) -> None:
@@ -126,17 +160,31 @@ class KernelBuilder:
         channel: Expr,
         strided: Callable[[Buffer, Step, int], Expr] | None = None,
     ) -> Stmt:
-        """Store `value` after the workload's steps to the output; see `apply_steps`."""
+        """Store `value` after the workload's steps to the output; see `apply_steps`.
+
+        `full` is the index in a dense output: where the output has a pitch, its pixel is found from it.
+        """
         steps = self.workload.epilogue
         statements, result = apply_steps(steps, self.operands, value, lanes, full, channel, strided)
-        return seq([*statements, store(self.output, full, result, lanes)])
+        return seq([*statements, store(self.output, self._place(full, channel), result, lanes)])
+
+    def _place(self, full: Expr, channel: Expr) -> Expr:
+        work = self.workload
+        if OUT_PITCH not in dict(work.attrs):
+            return full
+        pixel = tirx.floordiv(full - channel, tirx.const(work.out_width, "int32"))
+        # Schedules write pixel·channels + channel: the division cancels out.
+        return sym.Analyzer().simplify(pixel * work.out_pitch + channel)
 
     def finish(self, body: Stmt) -> Kernel:
         """The kernel with this body."""
-        self.arguments.append(Argument(OUTPUT, self.workload.output.dtype, size_of(self.workload.output)))
-        params = [*self._params, *self.constants, self.output]
-        made = function(self.workload.symbol, params, body)
-        return Kernel(self.workload, made, tuple(self.arguments), tuple(self.packs))
+        self.arguments += [Argument(SCRATCH, "float32", int(item.shape[0])) for item in self.scratches]
+        self.arguments.append(Argument(OUTPUT, self.workload.output.dtype, int(self.output.shape[0])))
+        params = [*self._params, *self.constants, *self.scratches, self.output]
+        if self.choice.get(SERIAL, 0):
+            body = serial(body)
+        made = function(Variant(self.workload, self.choice).symbol, params, body)
+        return Kernel(self.workload, self.choice, made, tuple(self.arguments), tuple(self.packs))
 
 
 def _take(name: str) -> Pack:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwaware.compiler.kernel import OUTPUT, WEIGHT, Argument, Kernel
+from hwaware.compiler.kernel import OUTPUT, SCRATCH, WEIGHT, Argument, Kernel
 
 _CODES = {"i": "HWA_INT", "u": "HWA_UINT", "f": "HWA_FLOAT", "b": "HWA_BOOL"}
-_ROLES = {WEIGHT: "HWA_WEIGHT", OUTPUT: "HWA_OUTPUT"}
+_ROLES = {WEIGHT: "HWA_WEIGHT", OUTPUT: "HWA_OUTPUT", SCRATCH: "HWA_SCRATCH"}
 
 
 def c_string(text: str) -> str:
@@ -31,7 +31,7 @@ def _prototype(kernel: Kernel) -> str:
 
 
 def cells_source(kernels: Sequence[Kernel]) -> str:
-    """Tables with one cell a kernel, its id the workload's key."""
+    """Tables with one cell a kernel, its id that of the kernel's variant."""
     lines = ['#include "hwa.h"', "#include <stddef.h>"]
     entries = []
     for index, kernel in enumerate(kernels):
@@ -42,7 +42,7 @@ def cells_source(kernels: Sequence[Kernel]) -> str:
             rows.append(_argument(argument, f"s{index}_{number}"))
         lines.append(f"static const hwa_arg a{index}[] = {{{', '.join(rows)}}};")
         entries.append(
-            f"{{{c_string(kernel.workload.key)}, __tvm_ffi_{kernel.symbol}, {len(kernel.arguments)}, a{index}}}"
+            f"{{{c_string(kernel.variant.id)}, __tvm_ffi_{kernel.symbol}, {len(kernel.arguments)}, a{index}}}"
         )
     lines.append("const hwa_cell hwa_cells[] = {" + ",\n".join(entries) + "};")
     lines.append(f"const int32_t hwa_n_cells = {len(kernels)};")

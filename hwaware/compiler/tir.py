@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from tvm import tirx
 from tvm.tirx import (
     AllocBuffer,
@@ -58,9 +59,12 @@ def store(buffer: Buffer, index: Expr, value: Expr, lanes: int = 1) -> Stmt:
     return BufferStore(buffer, value, [Ramp(index, 1, lanes) if lanes > 1 else index])
 
 
-def buffer(name: str, size: int, dtype: str = "float32") -> Buffer:
-    """A flat parameter buffer; TVM wants at least one element."""
-    return tirx.decl_buffer((max(1, size),), dtype, name)
+def buffer(name: str, size: int, dtype: str = "float32", *, part: bool = False) -> Buffer:
+    """A flat parameter buffer; TVM wants at least one element.
+
+    Code may count on TVM's alignment of it, unless it is `part` of another and begins at any element.
+    """
+    return tirx.decl_buffer((max(1, size),), dtype, name, data_alignment=np.dtype(dtype).itemsize if part else -1)
 
 
 def local(name: str, size: int, dtype: str = "float32") -> Buffer:
@@ -128,6 +132,17 @@ def loop(name: str, extent: Expr | int, body: Callable[..., Stmt], kind: str = "
     low = integer(start) if isinstance(start, int) else start
     count = integer(extent) if isinstance(extent, int) else extent
     return For(variable, low, count, _KINDS[kind], body(variable))
+
+
+def serial(body: Stmt) -> Stmt:
+    """`body` with its parallel loops, which stand outermost, run in order by the calling thread."""
+    if isinstance(body, SeqStmt):
+        return SeqStmt([serial(item) for item in body.seq])
+    if isinstance(body, For) and body.kind == ForKind.PARALLEL:
+        return For(body.loop_var, body.min, body.extent, ForKind.SERIAL, body.body)
+    if isinstance(body, For):
+        return For(body.loop_var, body.min, body.extent, body.kind, serial(body.body))
+    return body
 
 
 def branch(condition: Expr, then: Stmt, otherwise: Stmt | None = None) -> Stmt:

@@ -11,6 +11,7 @@ from hwaware.compression.budget import Budget, Costs, quantity, unreachable, wit
 from hwaware.compression.cut import cut
 from hwaware.compression.gamma import Sources, scale_sources
 from hwaware.compression.plan import Plan
+from hwaware.compression.schedules import Schedules
 from hwaware.compression.shrink import Shrinker
 from hwaware.compression.task import Task, check, evaluate
 from hwaware.compression.train import fit
@@ -35,7 +36,8 @@ OnProgress = Callable[[str, int, int, str], object]
 class Result:
     """A compressed model, the plan that made it, and both models' metric and predicted cost.
 
-    `model` takes any batch size; `baseline` is the model that went in, in the same form.
+    `model` takes any batch size; `baseline` is the model that went in, in the same form. `schedules` are those that
+    the costs were measured with: what is compiled from the result is written by them.
     """
 
     model: GraphModel
@@ -45,6 +47,7 @@ class Result:
     baseline_metric: float
     cost: Prediction
     baseline_cost: Prediction
+    schedules: Schedules
 
 
 def compress(
@@ -79,14 +82,16 @@ def compress(
     static = baseline.graph_for(task.example_inputs)
     sources, fixed = scale_sources(graph, channel_groups(graph))
     groups = [group for group in channel_groups(graph) if group.name in sources]
-    costs = WidthCosts(static, groups, source, restored_target(source.table.manifest.target))
+    target, choices = restored_target(source.table.manifest.target), source.table.choices
+    costs = WidthCosts(static, groups, source, target, choices)
+    schedules = Schedules.of(static, target, choices)
     before = costs.predict(costs.full)
     limits = budget.limits(_costs(before))
     plan = Plan(method, task.name, seed, budget.asked(), limits, _costs(before), _costs(before), fixed=fixed)
     metric = evaluate(task, baseline)
     if within(_costs(before), limits):
         note = "the model was within the budget and is unchanged"
-        return Result(baseline, baseline, replace(plan, note=note), metric, metric, before, before)
+        return Result(baseline, baseline, replace(plan, note=note), metric, metric, before, before, schedules)
     _check_reachable(costs, budget, _costs(before), limits)
     model = GraphModel(graph, task.example_inputs)
     shrinker = _shrink(model, task, costs, sources, limits, epochs, lr, seed, report)
@@ -96,9 +101,10 @@ def compress(
     if not within(plan.after, limits) or after.latency_ms > before.latency_ms:
         note = "no narrower model came out below the budget: the model is unchanged"
         plan = replace(plan, note=note, after=plan.before, groups=(), layers=())
-        return Result(baseline, baseline, plan, metric, metric, before, before)
+        return Result(baseline, baseline, plan, metric, metric, before, before, schedules)
     _tune(smaller, task, epochs - _shrink_epochs(epochs), lr, seed, report)
-    return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before)
+    schedules = schedules.joined(Schedules.of(smaller.graph_for(task.example_inputs), target, choices))
+    return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before, schedules)
 
 
 def _silent(phase: str, done: int, total: int, note: str) -> None:

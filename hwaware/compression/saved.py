@@ -13,14 +13,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwaware.compiler.choice import Chooser
+from hwaware.compiler.targets import Target
 from hwaware.compression.compress import Result
 from hwaware.compression.plan import PLAN, Plan
+from hwaware.compression.schedules import Schedules
 from hwaware.errors import ArtifactError
 from hwaware.fields import Fields
 from hwaware.graph.model import GraphModel
 from hwaware.graph.store import MODEL, WEIGHTS, load, load_extra, save
 
-BASELINE, TABLE = "baseline", "table"
+BASELINE, TABLE, SCHEDULES = "baseline", "table", "schedules"
 _OURS = {MODEL, WEIGHTS, BASELINE, TABLE}
 
 
@@ -53,17 +56,18 @@ def save_result(result: Result, directory: Path | str) -> None:
     """Write `result` as `directory`, replacing an earlier one. Raises ArtifactError; nothing is half-written."""
     target = Path(directory)
     check_destination(target)
-    before = {"metric": result.baseline_metric, "cost": result.baseline_cost.document()}
+    before: dict[str, object] = {"metric": result.baseline_metric, "cost": result.baseline_cost.document()}
     extra = {
         "plan": result.plan.document(),
         "metric": result.metric,
         "cost": result.cost.document(),
         "baseline": before,
+        SCHEDULES: result.schedules.document(),
     }
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         save(result.model, temporary, extra=extra)
-        save(result.baseline, temporary / BASELINE, extra=before)
+        save(result.baseline, temporary / BASELINE, extra=before | {SCHEDULES: result.schedules.document()})
         _swap(temporary, target)
     except OSError as error:
         raise ArtifactError(
@@ -80,6 +84,18 @@ def load_result(directory: Path | str) -> Saved:
     top = Fields(str(folder / MODEL), "extra", load_extra(folder), PLAN)
     plan = Plan.from_document(top.section("plan").values, str(folder / MODEL))
     return Saved(model, plan, top.number("metric"), top.section("baseline").number("metric"), folder / BASELINE)
+
+
+def saved_chooser(directory: Path, target: Target) -> Chooser | None:
+    """The schedules that the costs of the model in `directory` were measured with.
+
+    None for a model that `hwaware compress` did not write, and for one whose costs were measured on another target.
+    Raises ArtifactError for a damaged folder.
+    """
+    if not (directory / MODEL).is_file():
+        return None
+    top = Fields(str(directory / MODEL), "extra", load_extra(directory), PLAN)
+    return Schedules.from_fields(top.section(SCHEDULES)).of_target(target) if top.has(SCHEDULES) else None
 
 
 def _swap(temporary: Path, target: Path) -> None:

@@ -7,12 +7,14 @@ the table does not reach is an error, never a guess.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from hwaware.compiler.artifact import program_memory
+from hwaware.compiler.assemble import program_memory
+from hwaware.compiler.choice import Chooser
 from hwaware.compiler.kernel import WEIGHT
 from hwaware.compiler.memory import align, plan_memory
-from hwaware.compiler.schedules import generate
+from hwaware.compiler.schedules import generate, variant
 from hwaware.compiler.targets import Target
 from hwaware.compression.budget import Costs
 from hwaware.compression.outline import Outline, OutlineOp, Widths
@@ -35,18 +37,36 @@ class CostSource(Protocol):
         """Latency of a program."""
 
 
+@dataclass(frozen=True)
+class _KernelBytes:
+    """Of one workload as it is compiled: packed weights, and each piece of memory it needs while it runs."""
+
+    weights: int
+    scratch: tuple[int, ...]
+
+
 class WidthCosts:
     """Costs of `graph` (static shapes) while the widths of `groups` change, for code made for `target`.
+
+    The schedules are those that `chooser` knows.
 
     Widths are a mapping from every group's name to its number of channels, 0 for a group that vanishes.
     """
 
-    def __init__(self, graph: Graph, groups: Sequence[ChannelGroup], source: CostSource, target: Target) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        groups: Sequence[ChannelGroup],
+        source: CostSource,
+        target: Target,
+        chooser: Chooser | None = None,
+    ) -> None:
         self.full = {group.name: group.size for group in groups}
         self._graph, self._groups, self._source, self._target = graph, groups, source, target
+        self._chooser = chooser
         self._outlines: dict[frozenset[str], Outline] = {}
         self._latencies: dict[tuple[frozenset[str], str, tuple[int, ...]], float] = {}
-        self._weights: dict[str, int] = {}
+        self._kernels: dict[str, _KernelBytes] = {}
         whole = self.outline(self.full)
         operations = sum(source.cost(op.workload).latency_ms for op in whole.program.ops)
         # What the table adds once for a whole model.
@@ -85,11 +105,16 @@ class WidthCosts:
         if not outline.linear(widths):
             return self.predict(widths).memory_bytes["weights"]
         workloads = (outline.workload(op, widths) for op in outline.ops)
-        return sum(self._packed(workload) for workload in workloads if workload is not None)
+        return sum(self._bytes(workload).weights for workload in workloads if workload is not None)
 
     def memory(self, widths: Widths) -> float:
         """Bytes of arena and packed weights."""
-        return self.size(widths) + plan_memory(self.outline(widths).at(widths)).size
+        outline = self.outline(widths)
+        if not outline.linear(widths):
+            return sum(self.predict(widths).memory_bytes.values())
+        workloads = {op.op.name: outline.workload(op, widths) for op in outline.ops}
+        scratch = {name: self._bytes(work).scratch for name, work in workloads.items() if work is not None}
+        return self.size(widths) + plan_memory(outline.at(widths), scratch).size
 
     def cost(self, name: str, widths: Widths) -> float:
         """The cost called `name` (latency, memory or size)."""
@@ -120,7 +145,7 @@ class WidthCosts:
     def predict(self, widths: Widths) -> Prediction:
         """The prediction for the graph that is really sliced and lowered, with its exact memory plan."""
         program = self.outline(widths).lowered({name: width for name, width in widths.items() if width})
-        return self._source.predict(program, program_memory(program, self._target))
+        return self._source.predict(program, program_memory(program, self._target, self._chooser))
 
     def least(self) -> dict[str, int]:
         """The narrowest widths the table reaches; groups vanish where that is possible and cheaper."""
@@ -232,9 +257,10 @@ class WidthCosts:
             return False
         return True
 
-    def _packed(self, workload: Workload) -> int:
+    def _bytes(self, workload: Workload) -> _KernelBytes:
         key = workload.key
-        if key not in self._weights:
-            arguments = generate(workload, self._target).arguments
-            self._weights[key] = sum(align(one.bytes) for one in arguments if one.role == WEIGHT)
-        return self._weights[key]
+        if key not in self._kernels:
+            kernel = generate(workload, self._target, variant(workload, self._target, self._chooser).choice)
+            weights = sum(align(one.bytes) for one in kernel.arguments if one.role == WEIGHT)
+            self._kernels[key] = _KernelBytes(weights, kernel.scratch)
+        return self._kernels[key]

@@ -12,7 +12,7 @@ from hwaware.errors import TableError
 from hwaware.fields import Fields
 from hwaware.files import Document, read_json, write_text_atomic
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KIND = "hwaware-cost-table"
 TABLE = Document("cost table", "`hwaware profile MODEL --device NAME --out DIR` makes one", TableError)
 

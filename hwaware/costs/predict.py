@@ -18,11 +18,12 @@ def predict(module: nn.Module, example_inputs: Sequence[torch.Tensor], table: Co
 
     Raises MissingCostError where the table cannot answer, ModelError for a model that cannot be compiled.
     """
-    from hwaware.compiler.artifact import program_memory
+    from hwaware.compiler.assemble import program_memory
     from hwaware.compiler.targets import restored_target
     from hwaware.graph.capture import capture
     from hwaware.graph.lower import lower
 
     costs = table if isinstance(table, CostModel) else CostModel(table)
     program = lower(capture(module, example_inputs))
-    return costs.predict(program, program_memory(program, restored_target(costs.table.manifest.target)))
+    target = restored_target(costs.table.manifest.target)
+    return costs.predict(program, program_memory(program, target, costs.table.choices))

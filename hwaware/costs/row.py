@@ -19,7 +19,9 @@ class CellRow:
 
     `status` is ``ok``, ``unstable`` (usable with care: `reason` says why) or ``failed`` (no times). `ci95_*` is the
     interval of the median `p50_ns`; `cold_ns` the very first call; `retries` how often the cell was measured before.
-    `samples_ns` are all samples in the order of measuring, each the mean of `inner` calls back to back.
+    `schedule` is the choice the kernel was written by, `tried` what was measured before it was
+    chosen, each ``choice=nanoseconds``. `samples_ns` are all samples in the order of measuring, each the mean of
+    `inner` calls back to back.
     """
 
     key: str
@@ -51,6 +53,8 @@ class CellRow:
     involuntary_switches: int | None = None
     load1: float | None = None
     inner: int | None = None
+    schedule: str = ""
+    tried: tuple[str, ...] = ()
     samples_ns: tuple[float, ...] = ()
 
     @property
@@ -139,6 +143,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "int | None": _optional(_integer),
     "float | None": _optional(_time),
     "tuple[int, ...]": _many(_integer),
+    "tuple[str, ...]": _many(str),
     "tuple[float, ...]": _many(_time),
 }
 _TYPES = {field.name: str(field.type) for field in fields(CellRow)}

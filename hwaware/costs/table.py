@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwaware.costs.choices import Choices
 from hwaware.costs.manifest import TABLE, Manifest, difference
 from hwaware.costs.row import CellRow
 from hwaware.costs.rows_file import HEADER, format_row, parse_rows
-from hwaware.errors import TableError
+from hwaware.errors import BuildError, TableError
 from hwaware.files import read_bytes, write_text_atomic
 
 if TYPE_CHECKING:
@@ -72,6 +74,14 @@ class CostTable:
 
         text = HEADER + "".join(format_row(row) for row in self.rows)
         return pd.read_csv(io.StringIO(text))
+
+    @cached_property
+    def choices(self) -> Choices:
+        """The schedules its cells were measured with: what is compiled for this device must be written by them."""
+        try:
+            return Choices.of_rows(self.rows)
+        except BuildError as error:
+            raise TableError(f"the cost table of {self.manifest.device} is corrupt: {error}; {_REMEDY}") from error
 
     @property
     def lanes(self) -> int:

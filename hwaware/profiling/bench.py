@@ -7,28 +7,27 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from hwaware.compiler.bundle import build_bundle
+from hwaware.compiler.choice import Variant
 from hwaware.compiler.targets import Target
-from hwaware.costs.family import family
 from hwaware.costs.row import FAILED, CellRow
 from hwaware.devices.device import Device
 from hwaware.devices.output import one_line
 from hwaware.errors import AgentError, BuildError, DeviceError
-from hwaware.graph.workload import Workload
-from hwaware.profiling.lines import BenchLines
+from hwaware.profiling.lines import BenchLines, empty_row
 
 BUNDLE = 64
 _CELL_S = 60
 _GRACE_S = 60.0
 _MOST_ID = 4000  # the agent reads ids from lines of 4095 bytes
 OnRow: TypeAlias = Callable[[CellRow], None]
-Job: TypeAlias = tuple[Sequence[Workload], Path]
-Built: TypeAlias = tuple[list[Workload], list[CellRow]]  # what is in the executable, what failed to build
-Build: TypeAlias = Callable[[Sequence[Workload], Path], Built]
+Job: TypeAlias = tuple[Sequence[Variant], Path]
+Built: TypeAlias = tuple[list[Variant], list[CellRow]]  # what is in the executable, what failed to build
+Build: TypeAlias = Callable[[Sequence[Variant], Path], Built]
 
 
 class OutOfTime(Exception):
@@ -51,7 +50,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measures workloads on a device whose lease is held. `deadline` is in `time.monotonic` seconds."""
+    """Measures variants on a device whose lease is held. `deadline` is in `time.monotonic` seconds."""
 
     device: Device
     target: Target
@@ -59,12 +58,12 @@ class Bench:
     effort: Effort
     deadline: float | None = None
 
-    def measure(self, workloads: Sequence[Workload], on_row: OnRow, seed: int = 1) -> None:
-        """One row for every workload, in bundles. Raises OutOfTime at the deadline; rows given out stand.
+    def measure(self, variants: Sequence[Variant], on_row: OnRow, seed: int = 1) -> None:
+        """One row for every variant, in bundles. Raises OutOfTime at the deadline; rows given out stand.
 
         The next bundle is built while one is measured only where that is another machine's processor.
         """
-        parts = [workloads[start : start + BUNDLE] for start in range(0, len(workloads), BUNDLE)]
+        parts = [variants[start : start + BUNDLE] for start in range(0, len(variants), BUNDLE)]
         in_turn = _one_by_one if self._is_here() else _ahead
         with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
             jobs = [(part, Path(scratch) / f"bundle{index}") for index, part in enumerate(parts)]
@@ -82,10 +81,10 @@ class Bench:
         answer = self.device.transport.run(["cat", str(boot)], timeout=_GRACE_S)
         return not boot.exists() or answer.stdout.strip() == boot.read_text().strip()
 
-    def _build(self, workloads: Sequence[Workload], path: Path) -> Built:
+    def _build(self, variants: Sequence[Variant], path: Path) -> Built:
         """Build one executable; what cannot be built is left out, found by halving, as failed rows."""
         self._check_time()
-        good, failed = list(workloads), list[CellRow]()
+        good, failed = list(variants), list[CellRow]()
         while good:
             try:
                 build_bundle(good, self.target, path)
@@ -96,30 +95,27 @@ class Bench:
                 good.remove(bad)
         return good, failed
 
-    def _culprit(self, workloads: Sequence[Workload], path: Path) -> tuple[Workload, str]:
-        if len(workloads) == 1:
+    def _culprit(self, variants: Sequence[Variant], path: Path) -> tuple[Variant, str]:
+        if len(variants) == 1:
             try:
-                build_bundle(workloads, self.target, path)
+                build_bundle(variants, self.target, path)
             except BuildError as error:
-                return workloads[0], str(error)
+                return variants[0], str(error)
             raise BuildError("code generation failed once and then not again; profile again with --resume")
-        half = len(workloads) // 2
+        half = len(variants) // 2
         try:
-            build_bundle(workloads[:half], self.target, path)
+            build_bundle(variants[:half], self.target, path)
         except BuildError:
-            return self._culprit(workloads[:half], path)
-        return self._culprit(workloads[half:], path)
+            return self._culprit(variants[:half], path)
+        return self._culprit(variants[half:], path)
 
-    def _failed(self, workload: Workload, reason: str) -> CellRow:
-        place = family(workload)
-        return CellRow(
-            workload.key, place.key, workload.kind, place.coordinates, self.threads, FAILED, one_line(reason)
-        )
+    def _failed(self, variant: Variant, reason: str) -> CellRow:
+        return replace(empty_row(variant, self.threads), status=FAILED, reason=one_line(reason))
 
-    def _run(self, path: Path, workloads: Sequence[Workload], on_row: OnRow, seed: int) -> None:
+    def _run(self, path: Path, variants: Sequence[Variant], on_row: OnRow, seed: int) -> None:
         """Run a bundle until every cell has its row; an agent that dies is started again for the rest."""
         transport = self.device.transport
-        lines = BenchLines({work.key: work for work in workloads}, self.threads, self.device.name)
+        lines = BenchLines({variant.id: variant for variant in variants}, self.threads, self.device.name)
 
         def read(line: str) -> None:
             row = lines.read(line)
@@ -129,13 +125,13 @@ class Bench:
 
         agent = transport.push(path)
         try:
-            for attempt in range(len(workloads) + 1):
+            for attempt in range(len(variants) + 1):
                 before = len(lines.measured)
                 argv = [agent, "bench", *self._arguments(seed), *self._rest(lines, path)]
-                done = transport.run(argv, timeout=len(workloads) * _CELL_S + _GRACE_S, on_line=read)
+                done = transport.run(argv, timeout=len(variants) * _CELL_S + _GRACE_S, on_line=read)
                 if lines.finished and done.returncode == 0:
                     return
-                if len(lines.measured) == before or attempt == len(workloads):
+                if len(lines.measured) == before or attempt == len(variants):
                     break
             said = one_line(done.stderr) or "nothing"
             raise AgentError(

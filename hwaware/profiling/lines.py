@@ -6,22 +6,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from hwaware.compiler.choice import Variant
 from hwaware.costs.family import family
 from hwaware.costs.row import FAILED, OK, UNSTABLE, CellRow, statistics_of
 from hwaware.devices.output import one_line
 from hwaware.devices.schema import Fields
 from hwaware.errors import AgentError
-from hwaware.graph.workload import Workload
 from hwaware.profiling.conditions import trouble
+
+
+def empty_row(variant: Variant, threads: int) -> CellRow:
+    """The row of a variant before anything is known of it."""
+    work = variant.workload
+    place = family(work)
+    return CellRow(work.key, place.key, work.kind, place.coordinates, threads, OK, schedule=str(variant.choice))
 
 
 class BenchLines:
     """Rows of the cells that were asked for, in the order in which they are measured.
 
-    `wanted` are workloads by key, `measured` the keys that have come. `finished` once the agent said it is done.
+    `wanted` are variants by id, `measured` the ids that have come. `finished` once the agent said it is done.
     """
 
-    def __init__(self, wanted: Mapping[str, Workload], threads: int, device: str) -> None:
+    def __init__(self, wanted: Mapping[str, Variant], threads: int, device: str) -> None:
         self.wanted = wanted
         self.measured: set[str] = set()
         self.finished = False
@@ -42,17 +49,15 @@ class BenchLines:
         return self._row(fields) if kind == "cell" else None
 
     def _row(self, fields: Fields) -> CellRow:
-        key = fields.text("id")
-        if key not in self.wanted or key in self.measured:
-            raise AgentError(f"{self._where} measured a cell nobody asked for: {one_line(key, 80)}")
-        workload = self.wanted[key]
-        place = family(workload)
-        row = CellRow(key, place.key, workload.kind, place.coordinates, self._threads, OK)
+        name = fields.text("id")
+        if name not in self.wanted or name in self.measured:
+            raise AgentError(f"{self._where} measured a cell nobody asked for: {one_line(name, 80)}")
+        row = empty_row(self.wanted[name], self._threads)
         if fields.text("status") == "ok":
             row = self._measured(row, fields)
         else:
             row = replace(row, status=FAILED, reason=one_line(fields.text("reason")))
-        self.measured.add(key)
+        self.measured.add(name)
         return row
 
     def _measured(self, row: CellRow, fields: Fields) -> CellRow:

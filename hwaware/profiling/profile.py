@@ -8,13 +8,17 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwaware.compiler.artifact import program_memory
+from hwaware.compiler.assemble import program_memory
+from hwaware.compiler.choice import Choice, Variant
+from hwaware.compiler.schedules import variant
 from hwaware.compiler.targets import Target
 from hwaware.compiler.versions import toolchain_identity
+from hwaware.costs.choices import Choices
 from hwaware.costs.manifest import Manifest
 from hwaware.costs.row import UNSTABLE, CellRow
 from hwaware.costs.table import CostTable
@@ -25,10 +29,11 @@ from hwaware.graph.ir import Graph
 from hwaware.graph.lower import lower
 from hwaware.graph.workload import Workload
 from hwaware.profiling.bench import Bench, Effort, OutOfTime
-from hwaware.profiling.cells import OWN, measuring_order, model_cells
+from hwaware.profiling.cells import COARSE, OWN, measuring_order, model_cells
 from hwaware.profiling.conditions import device_conditions
 from hwaware.profiling.journal import Journal
 from hwaware.profiling.target import device_facts, target_of
+from hwaware.profiling.tune import Tuned, all_ways, settled_ways, tune
 
 if TYPE_CHECKING:
     import torch
@@ -79,16 +84,12 @@ def profile(
         missing = [cell for cell in cells if cell.workload.key not in known]
         tell = _Progress(on_progress, len(cells) - len(missing), len(cells))
 
-        def keep(row: CellRow) -> None:
-            journal.append(row)
-            tell.step(row)
-
         bench = Bench(device, target, threads, effort, deadline)
         complete = True
         try:
             # The agent measures a bundle in random order, so no bundle holds cells of two tiers.
-            for _, tier in groupby(missing, key=lambda cell: cell.tier):
-                bench.measure([cell.workload for cell in tier], keep, _SEED)
+            for tier, members in groupby(missing, key=lambda cell: cell.tier):
+                _measure(bench, tier, [cell.workload for cell in members], journal, tell)
             _again(bench, journal, {cell.workload.key: cell.workload for cell in cells}, tell)
         except OutOfTime:
             have = {row.key for row in journal.rows}
@@ -137,10 +138,39 @@ class _Progress:
     done: int
     total: int
 
+    def choosing(self, done: int, total: int, kind: str) -> None:
+        if self.tell is not None:
+            self.tell(self.done, self.total, f"trying schedules, {done} of {total}: {kind}")
+
     def step(self, row: CellRow, note: str = "") -> None:
         self.done += not note
         if self.tell is not None:
             self.tell(self.done, self.total, note or row.kind)
+
+
+def _measure(bench: Bench, tier: int, workloads: Sequence[Workload], journal: Journal, tell: _Progress) -> None:
+    """Choose a schedule for each of `workloads`, all of one tier, and measure it.
+
+    The model's own operations are searched; the outline of the grid decides between what was found there and the
+    compiler's guess; all further widths take over the nearest choice.
+    """
+    choices = Choices.of_rows(journal.rows)
+    tuned: dict[str, Tuned] = {}
+    if tier in (OWN, COARSE):
+        search = all_ways if tier == OWN else partial(settled_ways, choices=choices)
+        ways = search(bench.target, bench.threads)
+        tuned = tune(bench, workloads, ways, tell.choosing, _SEED)
+
+    def keep(row: CellRow) -> None:
+        known = tuned.get(row.key)
+        journal.append(row if known is None else replace(row, tried=known.tried))
+        tell.step(row)
+
+    def chosen(workload: Workload) -> Variant:
+        known = tuned.get(workload.key)
+        return variant(workload, bench.target, choices) if known is None else Variant(workload, known.choice)
+
+    bench.measure([chosen(workload) for workload in workloads], keep, _SEED)
 
 
 def _again(bench: Bench, journal: Journal, workloads: dict[str, Workload], tell: _Progress) -> None:
@@ -156,11 +186,12 @@ def _again(bench: Bench, journal: Journal, workloads: dict[str, Workload], tell:
         def compare(row: CellRow, old: dict[str, CellRow] = old, better: list[CellRow] = better) -> None:
             before = old[row.key]
             chosen = min((before, row), key=_spread)
-            better.append(replace(chosen, retries=before.retries + 1))
+            better.append(replace(chosen, retries=before.retries + 1, tried=before.tried))
             tell.step(row, "measuring unstable cells again")
 
         try:
-            bench.measure([workloads[key] for key in old], compare, _SEED + attempt)
+            variants = [Variant(workloads[key], Choice.parse(row.schedule)) for key, row in old.items()]
+            bench.measure(variants, compare, _SEED + attempt)
         finally:
             if better:
                 journal.replace(better)

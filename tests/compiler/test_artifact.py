@@ -14,7 +14,8 @@ import torch
 import tvm
 from torch import nn
 
-from hwaware.compiler.artifact import Artifact, assemble, build_artifact, load_artifact, program_memory
+from hwaware.compiler.artifact import Artifact, build_artifact, load_artifact
+from hwaware.compiler.assemble import assemble, program_memory
 from hwaware.compiler.memory import ALIGNMENT
 from hwaware.compiler.targets import base_target
 from hwaware.errors import ArtifactError, BuildError, HwawareError, UnsupportedOpError
@@ -83,7 +84,7 @@ def test_tvm_loads_the_shared_library(built: Artifact) -> None:
     net, program = make_net(), lowered(Case(make_net(), INPUT))
     (op,) = [op for op in program.ops if op.kind == "dense"]
     assembled = assemble(program, X86, "net")
-    (kernel,) = [kernel for kernel in assembled.kernels if kernel.symbol == op.workload.symbol]
+    (kernel,) = [kernel for kernel in assembled.kernels if kernel.workload == op.workload]
     value = torch.randn(1, 252)
     places = [guarded(value.numpy()), *map(guarded, kernel.pack(op.constants)), guarded(np.zeros(5, np.float32))]
     arguments = [place.tensor(argument.size) for place, argument in zip(places, kernel.arguments, strict=True)]

@@ -1,4 +1,4 @@
-"""A bundle measures each workload under its key."""
+"""A bundle measures each variant under its id."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hwaware.compiler.bundle import build_bundle
-from hwaware.compiler.schedules import SCHEDULES, schedule_name
+from hwaware.compiler.choice import Choice, Variant
+from hwaware.compiler.schedules import SCHEDULES, schedule_name, variant
 from hwaware.compiler.targets import base_target
 from hwaware.errors import BuildError
 from hwaware.graph.ir import Spec
@@ -27,8 +28,10 @@ def test_every_workload_of_every_family_runs_as_a_cell(tmp_path: Path) -> None:
         for work in [work for work in dict.fromkeys(workloads) if schedule_name(work) == schedule][:2]
     ]
     assert {schedule_name(work) for work in chosen} == set(SCHEDULES)
-    bundle = build_bundle([*chosen, *chosen], base_target("x86_64"), tmp_path / "bundle")
-    keys = {work.key for work in chosen}
+    target = base_target("x86_64")
+    variants = [variant(work, target) for work in chosen]
+    bundle = build_bundle([*variants, *variants], target, tmp_path / "bundle")
+    keys = {one.id for one in variants}
     assert sorted(run_agent(bundle, "cells").one("cells")["ids"]) == sorted(keys)
     answer = run_agent(bundle, "bench", *QUICK)
     cells = [line for line in answer.lines if line["type"] == "cell"]
@@ -39,13 +42,16 @@ def test_every_workload_of_every_family_runs_as_a_cell(tmp_path: Path) -> None:
 def test_processes_side_by_side_give_the_same_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwaware.compiler.bundle._WORTH_A_PROCESS", 1)
     workloads = [Workload("dense", (Spec((1, width), "float32"),), Spec((1, 5), "float32")) for width in (3, 7, 17)]
-    bundle = build_bundle(workloads, base_target("x86_64"), tmp_path / "bundle", jobs=2)
-    assert set(run_agent(bundle, "cells").one("cells")["ids"]) == {work.key for work in workloads}
+    target = base_target("x86_64")
+    variants = [variant(work, target) for work in workloads]
+    bundle = build_bundle(variants, target, tmp_path / "bundle", jobs=2)
+    assert set(run_agent(bundle, "cells").one("cells")["ids"]) == {one.id for one in variants}
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 def test_a_kind_without_a_schedule(tmp_path: Path) -> None:
     spec = Spec((1, 3), "float32")
+    unknown = Variant(Workload("fft", (spec,), spec), Choice.of("fft"))
     with pytest.raises(BuildError, match="fft"):
-        build_bundle([Workload("fft", (spec,), spec)], base_target("x86_64"), tmp_path / "bundle")
+        build_bundle([unknown], base_target("x86_64"), tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hwaware.compiler.artifact import program_memory
+from hwaware.compiler.assemble import program_memory
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import Result, compress
 from hwaware.compression.task import ExtraLoss, Task, evaluate

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from hwaware.compiler.targets import base_target, restored_target
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import Result, compress
-from hwaware.compression.saved import BASELINE, TABLE, check_destination, load_result, save_result
+from hwaware.compression.saved import BASELINE, TABLE, check_destination, load_result, save_result, saved_chooser
 from hwaware.errors import ArtifactError
+from hwaware.graph.lower import lower
 from hwaware.reference import load_model
 from tests.compression.morphnets import EXAMPLE
 from tests.compression.toys import table, trained
@@ -89,3 +91,28 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     file.write_text(json.dumps(document))
     with pytest.raises(ArtifactError, match="kept"):
         load_result(tmp_path / "small")
+
+
+def test_what_is_compiled_from_it_has_the_schedules_of_its_costs(tmp_path: Path) -> None:
+    made = result()
+    save_result(made, tmp_path / "small")
+    target = restored_target(table().manifest.target)
+    program = lower(made.model.graph_for(EXAMPLE))
+    for folder in (tmp_path / "small", tmp_path / "small" / BASELINE):
+        chooser = saved_chooser(folder, target)
+        assert chooser is not None
+        assert all(chooser.of(op.workload) is not None for op in program.ops)
+        assert saved_chooser(folder, base_target("aarch64")) is None, "measured for another processor"
+    assert saved_chooser(tmp_path, target) is None
+
+
+@pytest.mark.parametrize("text", ["direct(", 7, None])
+def test_schedules_that_were_tampered_with_are_refused(tmp_path: Path, text: object) -> None:
+    save_result(result(), tmp_path / "small")
+    file = tmp_path / "small" / "model.json"
+    document = json.loads(file.read_text())
+    choices = document["extra"]["schedules"]["choices"]
+    choices[next(iter(choices))] = text
+    file.write_text(json.dumps(document))
+    with pytest.raises(ArtifactError, match=str(file)):
+        saved_chooser(tmp_path / "small", base_target("x86_64"))

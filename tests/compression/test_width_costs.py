@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hwaware.compiler.artifact import program_memory
+from hwaware.compiler.assemble import program_memory
 from hwaware.costs.model import CostModel
 from hwaware.errors import MissingCostError
 from hwaware.graph.lower import lower

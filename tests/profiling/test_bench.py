@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from hwaware.compiler.choice import Variant
+from hwaware.compiler.schedules import variant
 from hwaware.compiler.targets import base_target
 from hwaware.costs.row import CellRow
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import open_device
 from hwaware.devices.link import Completed
 from hwaware.errors import AgentError
-from hwaware.graph.workload import Workload
 from hwaware.profiling import bench
 from hwaware.profiling.bench import Bench, Effort
 from hwaware.profiling.profile import profile
@@ -34,7 +35,7 @@ class Board:
     """A transport to a board whose agent dies after `stamina` cells of each start."""
 
     stamina: int
-    workloads: Sequence[Workload]
+    variants: Sequence[Variant]
     boot: str = "another machine"
     starts: list[list[str]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class Board:
         assert on_line is not None
         self.starts.append(list(argv))
         built = argv[0].split("/")[2].split(",")
-        keys = [work.key for work in self.workloads if str(work.inputs[0].shape[-1]) in built]
+        keys = [one.id for one in self.variants if str(one.workload.inputs[0].shape[-1]) in built]
         if "--only-from" in argv:
             keys = [key for key in keys if key in self.files[argv[argv.index("--only-from") + 1]].splitlines()]
         for key in keys[: self.stamina]:
@@ -68,26 +69,26 @@ class Board:
         return Completed(tuple(argv), 0, "", "")
 
 
-WORKLOADS = [pool(width) for width in range(1, 8)]
+VARIANTS = [variant(pool(width), base_target("aarch64")) for width in range(1, 8)]
 
 
 def measured(board: Board, monkeypatch: pytest.MonkeyPatch, bundle: int = 64) -> list[CellRow]:
-    def build(workloads: Sequence[Workload], _target: Any, out: Path) -> Path:
-        out.write_text(",".join(str(work.inputs[0].shape[-1]) for work in workloads))
+    def build(variants: Sequence[Variant], _target: Any, out: Path) -> Path:
+        out.write_text(",".join(str(one.workload.inputs[0].shape[-1]) for one in variants))
         return out
 
     monkeypatch.setattr(bench, "build_bundle", build)
     monkeypatch.setattr(bench, "BUNDLE", bundle)
     rows: list[CellRow] = []
     device: Any = SimpleNamespace(transport=board, name="board")
-    Bench(device, base_target("aarch64"), 1, Effort(512)).measure(WORKLOADS, rows.append)
+    Bench(device, base_target("aarch64"), 1, Effort(512)).measure(VARIANTS, rows.append)
     return rows
 
 
 def test_an_agent_that_dies_is_started_again_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = Board(3, WORKLOADS)
+    board = Board(3, VARIANTS)
     rows = measured(board, monkeypatch)
-    assert [row.key for row in rows] == [work.key for work in WORKLOADS]
+    assert [row.key for row in rows] == [one.workload.key for one in VARIANTS]
     assert len(board.starts) == 3
     assert "--only-from" not in board.starts[0]
     assert board.starts[0][-2:] == ["--max-count", "400"]
@@ -96,7 +97,7 @@ def test_an_agent_that_dies_is_started_again_for_the_rest(monkeypatch: pytest.Mo
 
 
 def test_an_agent_that_never_gets_on_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = Board(0, WORKLOADS)
+    board = Board(0, VARIANTS)
     with pytest.raises(AgentError, match=r"ended with status -9 .*--resume"):
         measured(board, monkeypatch)
     assert board.removed
@@ -106,7 +107,7 @@ def test_bundles_for_another_machine_are_built_beside_the_measuring(monkeypatch:
     builders = []
     real = Bench._build
     monkeypatch.setattr(Bench, "_build", lambda *args: (builders.append(threading.current_thread()), real(*args))[1])
-    assert len(measured(Board(9, WORKLOADS), monkeypatch, bundle=2)) == len(WORKLOADS)
+    assert len(measured(Board(9, VARIANTS), monkeypatch, bundle=2)) == len(VARIANTS)
     assert len(builders) == 4
     assert threading.main_thread() not in builders
 
@@ -116,7 +117,7 @@ def test_nothing_is_built_beside_measuring_on_this_machine(monkeypatch: pytest.M
     builders = []
     real = Bench._build
     monkeypatch.setattr(Bench, "_build", lambda *args: (builders.append(threading.current_thread()), real(*args))[1])
-    measured(Board(9, WORKLOADS, boot=here), monkeypatch, bundle=2)
+    measured(Board(9, VARIANTS, boot=here), monkeypatch, bundle=2)
     assert set(builders) == {threading.main_thread()}
 
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from hwaware.compiler.choice import Choice, Variant
 from hwaware.errors import AgentError
 from hwaware.profiling.lines import BenchLines
 from tests.costs.tables import conv, pool
 
+CONV, POOL = (Variant(work, Choice.of(work.kind)) for work in (conv(4, 8), pool(8)))
 GOOD: dict[str, Any] = {
     "type": "cell",
-    "id": conv(4, 8).key,
+    "id": CONV.id,
     "status": "ok",
     "threads": 1,
     "cpus": [0],
@@ -36,7 +38,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 def lines() -> BenchLines:
-    return BenchLines({work.key: work for work in (conv(4, 8), pool(8))}, 1, "board")
+    return BenchLines({one.id: one for one in (CONV, POOL)}, 1, "board")
 
 
 def test_a_good_line_is_a_row(lines: BenchLines) -> None:
@@ -45,14 +47,14 @@ def test_a_good_line_is_a_row(lines: BenchLines) -> None:
     assert (row.kind, row.coordinates, row.status, row.n, row.p50_ns) == ("conv2d", (4, 8), "ok", 5, 1000.0)
     assert row.samples_ns == (1000.0, 1001.5, 999.0, 1000.0, 1002.0)
     assert (row.weight_bytes, row.milli_c_after, row.peak_rss_delta_bytes) == (1184, 51000, None)
-    assert lines.measured == {conv(4, 8).key}
+    assert lines.measured == {CONV.id}
     assert not lines.finished
     assert lines.read('{"type":"done","cells":1}') is None
     assert lines.finished
 
 
 def test_a_failed_cell_is_a_row_with_its_reason(lines: BenchLines) -> None:
-    failed = {"type": "cell", "id": pool(8).key, "status": "failed", "reason": "signal SIGILL\x1b[2J\n(illegal)"}
+    failed = {"type": "cell", "id": POOL.id, "status": "failed", "reason": "signal SIGILL\x1b[2J\n(illegal)"}
     row = lines.read(json.dumps(failed))
     assert row is not None
     assert row.status == "failed"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hwaware.cli import main
+from hwaware.compiler.choice import Variant
 from hwaware.costs.model import MEASURED
 from hwaware.costs.predict import predict
 from hwaware.costs.row import FAILED, CellRow
@@ -179,10 +180,10 @@ def test_what_cannot_be_built_is_a_failed_cell(local: Device, tmp_path: Path, mo
     real = bench.build_bundle
     bad = sorted(wanted(local))[3]
 
-    def build(workloads: list[bench.Workload], *rest: object) -> Path:
-        if any(work.key == bad for work in workloads):
+    def build(variants: list[Variant], *rest: object) -> Path:
+        if any(one.workload.key == bad for one in variants):
             raise BuildError("code generation failed: no registers")
-        return real(workloads, *rest)  # type: ignore[arg-type]
+        return real(variants, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench, "build_bundle", build)
     module, inputs = tiny()

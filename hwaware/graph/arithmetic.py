@@ -1,0 +1,35 @@
+"""How much an operation computes and moves: what rooflines and rough guesses are made of, never a cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hwaware.graph.ir import Spec
+from hwaware.graph.workload import FULL, Workload
+
+
+def multiply_adds(workload: Workload) -> int:
+    """Multiply-adds of the direct algorithm; 0 for what only moves, compares or adds."""
+    outputs = math.prod(workload.output.shape)
+    if workload.kind in ("conv2d", "conv2d_transpose"):
+        groups = workload.attr("groups")
+        assert isinstance(groups, int)
+        taps = math.prod(workload.ints("kernel"))
+        if workload.kind == "conv2d":
+            return outputs * taps * workload.inputs[0].shape[-1] // groups
+        return math.prod(workload.inputs[0].shape) * taps * workload.output.shape[-1] // groups
+    if workload.kind in ("dense", "matmul"):
+        return outputs * workload.inputs[0].shape[-1]
+    return 0
+
+
+def activation_bytes(workload: Workload) -> int:
+    """Bytes of activations read and written once, residual operands included."""
+    operands = sum(1 for step in workload.epilogue if step.operand == FULL and not step.constant)
+    return sum(map(_bytes, workload.inputs)) + (1 + operands) * _bytes(workload.output)
+
+
+def _bytes(spec: Spec) -> int:
+    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
