@@ -19,16 +19,18 @@ enum { SPIN_NS = 200000, SPINS_BETWEEN_CLOCKS = 64 };
 enum { STACK_BYTES = 2 * 1024 * 1024 };
 
 static struct {
-    /* Each on a cache line of its own: the workers write `pending` while the others spin on `generation`. */
+    /* A launch is one line, written by the caller alone: a worker that sees the generation change has the rest. */
     _Alignas(64) _Atomic uint32_t generation; /* counts launches; also the futex on which workers park */
-    _Alignas(64) _Atomic uint32_t pending;    /* workers still at it; also the futex on which the caller parks */
+    int num_task;
+    FTVMParallelLambda lambda;
+    void *cdata;
+    /* What workers write while others wait for it. */
+    _Alignas(64) _Atomic uint32_t pending; /* workers still at it; also the futex on which the caller parks */
+    /* What hardly ever changes. */
     _Alignas(64) atomic_int sleepers;
     atomic_int caller_parked;
     atomic_bool stop;
     atomic_bool failed;
-    FTVMParallelLambda lambda;
-    void *cdata;
-    int num_task;
     int threads;
     hwa_cpus cpus;
     pthread_t workers[HWA_MAX_THREADS];
@@ -136,17 +138,17 @@ int hwa_pool_launch(FTVMParallelLambda lambda, void *cdata, int num_task)
         inside_task = nested;
         return ok ? 0 : -1;
     }
+    /* Announcing it publishes what is written here. */
     pool.lambda = lambda;
     pool.cdata = cdata;
     pool.num_task = tasks;
-    atomic_store(&pool.failed, false);
-    atomic_store(&pool.pending, (uint32_t)pool.threads - 1);
+    atomic_store_explicit(&pool.pending, (uint32_t)pool.threads - 1, memory_order_relaxed);
     announce();
     run_share(0);
     for (uint32_t left = atomic_load(&pool.pending); left != 0; left = atomic_load(&pool.pending)) {
         wait_change(&pool.pending, left, &pool.caller_parked);
     }
-    return atomic_load(&pool.failed) ? -1 : 0;
+    return atomic_load(&pool.failed) && atomic_exchange(&pool.failed, false) ? -1 : 0;
 }
 
 static void *work_pinned(void *argument)

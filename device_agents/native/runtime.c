@@ -90,3 +90,19 @@ void hwa_workspace_release(void)
 hwa_parallel_launch __TVMBackendParallelLaunch = hwa_pool_launch;
 hwa_alloc_workspace __TVMBackendAllocWorkspace = alloc_workspace;
 hwa_free_workspace __TVMBackendFreeWorkspace = free_workspace;
+
+#if defined(__arm__)
+/* Cortex-A8 and A9 cannot divide. LLVM calls these by names that not every compiler's own library has. */
+int __divsi3(int a, int b);
+int __modsi3(int a, int b);
+
+__attribute__((weak)) int __divsi3(int a, int b)
+{
+    return a / b;
+}
+
+__attribute__((weak)) int __modsi3(int a, int b)
+{
+    return a % b;
+}
+#endif

@@ -21,6 +21,15 @@ from tests.requirements import need
 
 MACHINES = {"aarch64": "qemu-aarch64-static", "armv7": "qemu-arm-static", "riscv64": "qemu-riscv64-static"}
 UNAME = {"aarch64": "aarch64", "armv7": "armv7l", "riscv64": "riscv64"}
+# Code for one core on another: the oldest of its family, or one that lacks what a newer one has.
+CORES = [
+    ("aarch64-a53", "cortex-a53"),
+    ("aarch64-a72", "cortex-a72"),
+    ("aarch64-a76", "cortex-a53"),
+    ("armv7", "cortex-a7"),
+    ("armv7-neon", "cortex-a8"),
+    ("armv7-neon", "cortex-a9"),
+]
 # The first use of a target builds its C library.
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,6 +50,7 @@ def activations(_batch: int) -> Case:
 
 CASES: dict[str, Callable[[int], Case]] = {
     "inverted": lambda batch: case("inverted", batch),
+    "fires": lambda batch: case("fires", batch),
     "encoder": lambda batch: case("encoder", batch),
     "activations": activations,
 }
@@ -70,6 +80,16 @@ def test_the_artifact_agrees_with_pytorch(
     )
     results, lines = run_model(artifact, made.inputs, tmp_path, threads=2, runner=[qemu])
     assert lines[0]["threads"] == 2
+    for found, wanted in zip(results, expected(made), strict=True):
+        assert relative_error(found, wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize(("target", "core"), CORES)
+def test_code_for_a_core_runs_on_it(target: str, core: str, emulator: Callable[[str], str], tmp_path: Path) -> None:
+    qemu = emulator(target.split("-", maxsplit=1)[0])
+    made = CASES["inverted"](1)
+    artifact = build_artifact(made.module, made.inputs, base_target(target), tmp_path / "artifact", name=core)
+    results, _ = run_model(artifact, made.inputs, tmp_path, runner=[qemu, "-cpu", core])
     for found, wanted in zip(results, expected(made), strict=True):
         assert relative_error(found, wanted) < TOLERANCE
 
