@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LITERT := .venv-litert
 # The nets trained here are small: on a busy machine a second OpenMP thread costs ten times what it gains.
 export OMP_NUM_THREADS ?= 1
 
@@ -29,8 +30,15 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+$(LITERT)/.ready: benchmarks/litert.txt
+	$(PYTHON) -m venv $(LITERT)
+	$(LITERT)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/litert.txt
+	touch $@
+
+# Where LiteRT's converter cannot be installed, the comparison lists LiteRT with that reason.
 bench: $(VENV)/.bench-ready
+	-$(MAKE) --no-print-directory $(LITERT)/.ready
 	$(BIN)/python -m benchmarks.peers
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(LITERT) build dist *.egg-info

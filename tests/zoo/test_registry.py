@@ -12,8 +12,14 @@ PARAMETERS = {
     "lenet5": 431_080,
     "resnet8": 78_042,
     "resnet20": 272_474,
+    "ds_cnn": 23_180,
+    "ds_cnn_large": 413_736,
+    "mobilenet_v1": 4_231_976,
     "mobilenet_v2": 3_504_872,
+    "efficientnet_b0": 5_288_548,
+    "squeezenet": 1_235_496,
     "resnet18": 11_689_512,
+    "resnet50": 25_557_032,
 }
 
 
@@ -69,6 +75,22 @@ def test_resnets_project_where_the_shape_changes_and_only_there() -> None:
     for name, projections in (("resnet8", 2), ("resnet20", 2), ("resnet18", 3)):
         convolutions = [m for m in build(name)[0].modules() if isinstance(m, nn.Conv2d)]
         assert sum(c.kernel_size == (1, 1) for c in convolutions) == projections
+
+
+def test_resnet50_strides_in_its_3x3_convolutions() -> None:
+    strided = [m for m in build("resnet50")[0].modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    assert sorted(c.kernel_size for c in strided) == [(1, 1)] * 3 + [(3, 3)] * 3 + [(7, 7)]  # 1×1: the shortcuts
+
+
+def test_keyword_nets_halve_the_spectrogram_as_published() -> None:
+    for name, size in (("ds_cnn", (25, 5)), ("ds_cnn_large", (13, 5))):
+        module, inputs = build(name)
+        assert module.features(inputs[0]).shape[2:] == size
+
+
+def test_efficientnet_gates_every_block_by_a_quarter_of_its_input() -> None:
+    widths = [m.reduce.out_channels for m in build("efficientnet_b0")[0].modules() if hasattr(m, "reduce")]
+    assert widths == [8, 4, 6, 6, 10, 10, 20, 20, 20, 28, 28, 28, 48, 48, 48, 48]
 
 
 def test_mobilenet_has_a_residual_in_ten_of_its_seventeen_blocks() -> None:

@@ -1,0 +1,1 @@
+"""Our compiled models beside other runtimes."""
