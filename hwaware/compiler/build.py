@@ -20,7 +20,9 @@ def compile_module(kernels: Sequence[Kernel], target: Target) -> Any:
     # Storage rewriting would let tiles of different vector widths share a buffer, which then cannot live in registers.
     options = {"tirx.disable_storage_rewrite": True}
     try:
-        with tvm.ir.transform.PassContext(opt_level=3, config=options):
+        # Compacting looks for the touched region of every buffer: all are sized as they are used, and it takes longer
+        # than all other passes together.
+        with tvm.ir.transform.PassContext(opt_level=3, config=options, disabled_pass=["s_tir.CompactBufferAllocation"]):
             return tvm.compile(module, target=tvm.target.Target(target.llvm()))
     except Exception as error:
         names = ", ".join(kernel.workload.key for kernel in kernels[:3])

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hwaware.compiler.memory import ALIGNMENT, align, lifetimes, plan_memory, spec_bytes
 from hwaware.graph.ir import Spec
 from hwaware.graph.lower import FusedOp, Program
+from hwaware.graph.lower.in_place import without_copies
 from tests.compiler.families import program_of
+from tests.graph.lower.programs import programs as moving_programs
 
 
 def program(sizes: list[int], reads: list[list[int]], outputs: int) -> Program:
@@ -64,6 +66,19 @@ def test_every_reader_comes_within_the_lifetime(made: Program) -> None:
             assert spans[name][0] <= index <= spans[name][1]
     for _, buffer, _ in (*made.inputs, *made.outputs):
         assert spans[buffer] == (0, len(made.ops))
+
+
+@given(moving_programs())
+def test_memory_written_in_parts_lives_from_its_first_writer_to_the_last_reader_of_any(made: Program) -> None:
+    without_copies(made)
+    check_plan(made)
+    plan, spans = plan_memory(made), lifetimes(made)
+    for index, op in enumerate(made.ops):
+        for name in (*op.inputs, op.output):
+            assert spans[made.memory_of(name)][0] <= index <= spans[made.memory_of(name)][1]
+    for name, place in made.slices.items():
+        assert name not in spans
+        assert plan.offsets[name] == plan.offsets[place.buffer] + 4 * place.offset
 
 
 def test_a_chain_needs_two_buffers_beside_its_ends() -> None:

@@ -1,115 +1,187 @@
-"""Depthwise convolution: channels are the vector dimension, every channel its own filter."""
+"""Depthwise convolution: channels are the vector dimension, every channel its own filter.
+
+A tile is `rows` × `positions` outputs of one vector or two of channels. Each input of its window is loaded once and
+added to all the outputs that it is a tap of, which spares loads from one row to the next. At the upper and lower
+border rows are taken one by one.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
 
-from hwaware.compiler.kernel import Kernel, KernelBuilder
-from hwaware.compiler.schedules.conv import conv_shape
-from hwaware.compiler.schedules.tile import channel_blocks, choose_depthwise
-from hwaware.compiler.schedules.window import Run, over_taps, runs
-from hwaware.compiler.tir import (
-    Expr,
-    Stmt,
-    bind,
-    const,
-    integer,
-    load,
-    local,
-    loop,
-    pieces,
-    seq,
-    store,
-    with_local,
-)
+from hwaware.compiler.choice import Choice
+from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
+from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape
+from hwaware.compiler.schedules.depthwise_tiles import Site, band_tile, row_tile
+from hwaware.compiler.schedules.direct import even_parts, over_parts
+from hwaware.compiler.schedules.tile import ChannelBlock, channel_blocks, choose_depthwise, vector_widths
+from hwaware.compiler.schedules.window import Run, runs
+from hwaware.compiler.targets import Target
+from hwaware.compiler.tir import Buffer, Expr, Stmt, branch, integer, loop, seq
+from hwaware.graph.workload import Workload
+
+# Multiply-adds of a column of the tile that are written out one by one: more take long to compile and gain nothing.
+_MOST_ADDS = 50
+
+
+def depthwise_candidates(workload: Workload, target: Target) -> list[Choice]:
+    """Tiles of two or three rows, through whose channels the loops run first; and of one row, channels outermost."""
+    shape = conv_shape(workload)
+    if shape.batch * shape.rows.out == 1:
+        return [Choice.of("depthwise")]
+    # Half of the registers hold sums, the others weights and inputs.
+    sums = max(4, target.registers // 2)
+    taps = shape.rows.taps * shape.columns.taps
+    tall = [
+        Choice.of("depthwise", rows=rows, positions=_even(shape.columns.out, sums // rows), vectors=1, inside=1)
+        for rows in (2, 3)
+        if rows * taps <= _MOST_ADDS
+    ]
+    wide = choose_depthwise(shape.columns.out, shape.groups, target)
+    return [*tall, Choice.of("depthwise", rows=1, positions=wide.positions, vectors=wide.vectors, inside=0)]
+
+
+def _even(positions: int, most: int) -> int:
+    """The width of a tile of at most `most` that divides a row most evenly."""
+    return ceil_div(positions, ceil_div(positions, max(1, most)))
 
 
 def depthwise(builder: KernelBuilder) -> Kernel:
-    """Schedule of ``conv2d`` with one input and one output channel a group."""
-    shape = conv_shape(builder)
+    """Schedule of ``conv2d`` with one input and one output channel a group.
+
+    Parameters: `rows`, `positions` and `vectors` of the tile; `inside` 1 to run through the channels of a tile before
+    the next one, 0 through the tiles of a row before the next channels.
+    """
+    target, choice = builder.target, builder.choice
     # conv_shape flattens 1×1 windows; a depthwise 1×1 is then a row of positions as well.
+    shape = conv_shape(builder.workload)
     channels = shape.groups
-    tile = choose_depthwise(shape.columns.out, channels, builder.target)
-    lanes = builder.target.lanes
-    blocks = channel_blocks(channels, tile.vectors, lanes)
+    best = choose_depthwise(shape.columns.out, channels, target)
+    positions = max(1, min(choice.get("positions", best.positions), shape.columns.out))
+    vectors = max(1, min(choice.get("vectors", best.vectors), len(vector_widths(channels, target.lanes))))
+    rows = max(1, min(choice.get("rows", 1), shape.rows.out))
+    blocks = channel_blocks(channels, vectors, target.lanes)
     taps = shape.rows.taps * shape.columns.taps
     padding = max(block.padded - block.valid for block in blocks)
 
-    def pack(constants: dict[str, np.ndarray]) -> np.ndarray:
-        rows = constants["weight"].reshape(channels, taps).T.reshape(-1)
-        return np.pad(rows, (0, padding)).astype(np.float32)
+    def pack(constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        lines = constants["weight"].reshape(channels, taps).T.reshape(-1)
+        return np.pad(lines, (0, padding)).astype(np.float32)
 
-    weight = builder.constant("weight", taps * channels + padding, pack)  # type: ignore[arg-type]
+    weight = builder.constant("weight", taps * channels + padding, pack)
     builder.declare_steps()
-    spans = list(runs(shape.columns, tile.positions))
+    plan = DepthwisePlan(builder, shape, weight, blocks, tuple(runs(shape.columns, positions)), rows)
+    return builder.finish(plan.body(channels_inside=bool(choice.get("inside", 0))))
 
-    def tile_body(image: Expr, row: Expr, channel0: Expr, valid: int, span: Run, column: Expr) -> Stmt:
-        widths = pieces(valid, lanes)
-        accumulators = [local(f"acc{p}", valid) for p in range(span.width)]
-        zero = [
-            store(accumulator, integer(offset), const(0.0, width), width)
-            for accumulator in accumulators
-            for offset, width in widths
-        ]
-        axis = shape.columns
 
-        def taps_of(r: Expr) -> Stmt:
-            statements = []
-            line = row * shape.rows.stride - shape.rows.pad + r * shape.rows.dilation
-            for s in range(axis.taps):
-                inside = [p for p in range(span.width) if span.count > 1 or axis.inside(span.start + p, s)]
-                if not inside:
-                    continue
-                first = column * axis.stride + (s * axis.dilation - axis.pad)
-                pixel = ((image * shape.rows.size + line) * axis.size + first) * channels + channel0
-                for offset, width in widths:
-                    at_weight = (r * axis.taps + s) * channels + channel0 + offset
-                    vector, bound = bind(f"w{s}_{offset}", load(weight, at_weight, width))
-                    statements.append(bound)
-                    for p in inside:
-                        index = integer(offset)
-                        value = load(builder.inputs[0], pixel + (p * axis.stride * channels + offset), width)
-                        total = load(accumulators[p], index, width) + value * vector
-                        statements.append(store(accumulators[p], index, total, width))
-            return seq(statements)
+# (image, row, first channel, real channels, run of tiles, first column) -> a tile.
+TileBody = Callable[[Expr, Expr, Expr, int, Run, Expr], Stmt]
 
-        reduce = over_taps(shape.rows, row, taps_of)
-        writes = []
-        for p in range(span.width):
-            pixel = (image * shape.out_size[0] + row) * shape.out_size[1] + column + p
-            for offset, width in widths:
-                channel = channel0 + offset
-                full = pixel * channels + channel
-                value = load(accumulators[p], integer(offset), width)
-                writes.append(builder.write(value, width, full, channel))
-        return with_local(accumulators, seq([*zero, reduce, *writes]))
 
-    def row_body(flat_row: Expr) -> Stmt:
-        image = tirx.floordiv(flat_row, integer(shape.rows.out))
-        row = flat_row - image * shape.rows.out
+@dataclass(frozen=True)
+class DepthwisePlan:
+    """A depthwise convolution: its packed weights, the channels of a tile, its tiles along a row, its rows."""
+
+    builder: KernelBuilder
+    shape: ConvShape
+    weight: Buffer
+    blocks: tuple[ChannelBlock, ...]
+    spans: tuple[Run, ...]
+    rows: int
+
+    def body(self, *, channels_inside: bool) -> Stmt:
+        """The loops around the tiles, the outermost parallel."""
+        shape = self.shape
+        if shape.batch * shape.rows.out == 1:
+            return seq([
+                loop(
+                    "wo", span.count,
+                    lambda i, span=span: self._all_channels(integer(0), integer(0), self._row_tile, span, i),
+                    "parallel",
+                )
+                for span in self.spans
+            ])  # fmt: skip
+        bands = ceil_div(shape.rows.out, self.rows)
+        strips = shape.batch * bands
+        count = sum(block.count for block in self.blocks)
+
+        def strip(number: Expr) -> Stmt:
+            image, band = self._place(number, bands)
+            return self._band(
+                band,
+                lambda row, tile: self._along(lambda span, i: self._all_channels(image, row, tile, span, i)),
+            )
+
+        def strip_of_block(number: Expr, index: Expr) -> Stmt:
+            image, band = self._place(number, bands)
+
+            def of_block(row: Expr, tile: TileBody) -> Stmt:
+                return self._block(
+                    index,
+                    lambda channel, valid: self._along(
+                        lambda span, i: tile(image, row, channel, valid, span, i * span.width + span.start)
+                    ),
+                )
+
+            return self._band(band, of_block)
+
+        if channels_inside:
+            return loop("strip", strips, strip, "parallel")
+        return over_parts(strips, count, even_parts(strips, count), strip_of_block, parts_outside=True)
+
+    def _place(self, number: Expr, bands: int) -> tuple[Expr, Expr]:
+        """Image and band of a strip."""
+        if self.shape.batch == 1:
+            return integer(0), number
+        image = tirx.floordiv(number, integer(bands))
+        return image, number - image * bands
+
+    def _along(self, tile: Callable[[Run, Expr], Stmt]) -> Stmt:
+        """The tiles of a row."""
+        return seq([loop("wo", span.count, lambda i, span=span: tile(span, i)) for span in self.spans])
+
+    def _block(self, index: Expr, body: Callable[[Expr, int], Stmt]) -> Stmt:
+        """`body(first channel, channels)` of block `index`."""
+        first, *rest = self.blocks
+        whole = body(index * first.valid, first.valid)
+        if not rest:
+            return whole
+        return branch(index < integer(first.count), whole, body(integer(rest[0].start), rest[0].valid))
+
+    def _all_channels(self, image: Expr, row: Expr, tile: TileBody, span: Run, number: Expr) -> Stmt:
+        column = number * span.width + span.start
         return seq([
             loop(
                 "co", block.count,
-                lambda index, block=block: seq([
-                    loop("wo", span.count, lambda number, span=span: tile_body(
-                        image, row, index * block.valid + block.start, block.valid, span,
-                        number * span.width + span.start))
-                    for span in spans
-                ]),
+                lambda i, block=block: tile(image, row, i * block.valid + block.start, block.valid, span, column),
             )
-            for block in blocks
+            for block in self.blocks
         ])  # fmt: skip
 
-    if shape.rows.out * shape.batch == 1:
-        image = row = integer(0)
-        return builder.finish(seq([
-            loop("wo", span.count, lambda number, span=span: seq([
-                loop("co", block.count, lambda index, block=block: tile_body(
-                    image, row, index * block.valid + block.start, block.valid, span,
-                    number * span.width + span.start))
-                for block in blocks
-            ]), "parallel")
-            for span in spans
-        ]))  # fmt: skip
-    return builder.finish(loop("row", shape.batch * shape.rows.out, row_body, "parallel"))
+    def _band(self, band: Expr, along: Callable[[Expr, TileBody], Stmt]) -> Stmt:
+        """`along(row, tile)` for the rows of a band: all at once inside the image, else one by one."""
+        axis, rows = self.shape.rows, self.rows
+        if rows == 1:
+            return along(band, self._row_tile)
+        count = rows if axis.out % rows == 0 else tirx.min(integer(rows), axis.out - band * rows)
+        singly = loop("line", count, lambda i: along(band * rows + i, self._row_tile))
+        whole = [b for b in range(axis.out // rows) if axis.interior(b * rows) and axis.interior((b + 1) * rows - 1)]
+        if not whole:
+            return singly
+        together = along(band * rows, self._band_tile)
+        if len(whole) * rows == axis.out:
+            return together
+        return branch(tirx.all(band >= integer(whole[0]), band <= integer(whole[-1])), together, singly)
+
+    def _band_tile(self, image: Expr, row: Expr, channel: Expr, valid: int, span: Run, column: Expr) -> Stmt:
+        return band_tile(self._site(image, row, channel, valid, span, column), self.rows)
+
+    def _row_tile(self, image: Expr, row: Expr, channel: Expr, valid: int, span: Run, column: Expr) -> Stmt:
+        return row_tile(self._site(image, row, channel, valid, span, column))
+
+    def _site(self, image: Expr, row: Expr, channel: Expr, valid: int, span: Run, column: Expr) -> Site:
+        return Site(self.builder, self.shape, self.weight, image, row, channel, valid, span, column)

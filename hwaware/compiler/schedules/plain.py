@@ -25,7 +25,7 @@ from hwaware.compiler.tir import (
     splat,
     store,
 )
-from hwaware.graph.workload import FULL, Step
+from hwaware.graph.workload import FULL, IN_PITCH, OUT_PITCH, Step
 
 # Elements of a row that one parallel step handles when a tensor has no outer dimension to split.
 CHUNK = 1024
@@ -68,9 +68,13 @@ def map_(builder: KernelBuilder) -> Kernel:
     builder.declare_steps()
     work = builder.workload
     strides = work.ints("strides")
+    if IN_PITCH in dict(work.attrs):
+        # The strides are those of dense channels.
+        strides = (*(stride // work.in_width * work.in_pitch for stride in strides[:-1]), strides[-1])
     offset = work.attr("offset")
     assert isinstance(offset, int)
-    shape, strides, steps = _merge(work.output.shape, strides, work.epilogue)
+    pitched = OUT_PITCH in dict(work.attrs)
+    shape, strides, steps = _merge(work.output.shape, strides, work.epilogue, pitched=pitched)
     outer, inner = _split(shape)
 
     def row(number: Expr, low: int, count: int) -> Stmt:
@@ -105,15 +109,16 @@ def _rows(rows: int, inner: int, row: object) -> Stmt:
 
 
 def _merge(
-    shape: tuple[int, ...], strides: tuple[int, ...], steps: tuple[Step, ...]
+    shape: tuple[int, ...], strides: tuple[int, ...], steps: tuple[Step, ...], *, pitched: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...], dict[Step, tuple[int, ...]]]:
     """Join neighbouring dimensions that every operand walks through evenly; the innermost stays where a step
-    reads one value a channel."""
+    reads one value a channel or the output has a pitch."""
     spread = {step: step.operand for step in steps if isinstance(step.operand, tuple)}
     if not shape:
         return (1,), (0,), dict.fromkeys(spread, (0,))
     walks = [strides, *spread.values()]
-    keep_last = any(step.operand not in (FULL, "none") and not isinstance(step.operand, tuple) for step in steps)
+    by_channel = (step.operand not in (FULL, "none") and not isinstance(step.operand, tuple) for step in steps)
+    keep_last = pitched or any(by_channel)
     groups = [[d] for d in range(len(shape)) if shape[d] > 1 or (keep_last and d == len(shape) - 1)] or [[0]]
     merged: list[list[int]] = []
     for group in groups:
@@ -300,7 +305,7 @@ def resample(builder: KernelBuilder) -> Kernel:
                 bounds.append(bound)
 
         def source(row: str, column: str, offset: Expr, lanes: int) -> Expr:
-            base = ((image * h + names["h", row]) * w + names["w", column]) * c
+            base = ((image * h + names["h", row]) * w + names["w", column]) * work.in_pitch
             return load(builder.inputs[0], base + offset, lanes)
 
         def vector(offset: Expr, lanes: int) -> Stmt:
@@ -312,7 +317,7 @@ def resample(builder: KernelBuilder) -> Kernel:
                 bottom = rest + (source("high", "high", offset, lanes) - rest) * across
                 value = top + (bottom - top) * down
             full = (number * out_w + x) * c + offset
-            return store(builder.output, full, value, lanes)
+            return builder.write(value, lanes, full, offset)
 
         return seq([*bounds, over_vectors("i", c, builder.target.lanes, vector)])
 

@@ -54,7 +54,7 @@ def pool2d(builder: KernelBuilder) -> Kernel:
             def tap(r: Expr, s: Expr) -> Stmt:
                 line = rows[2](r)
                 at = columns[2](s)
-                value = load(builder.inputs[0], ((image * h + line) * w + at) * c + offset, lanes)
+                value = load(builder.inputs[0], ((image * h + line) * w + at) * work.in_pitch + offset, lanes)
                 now = load(total, integer(0), lanes)
                 return store(total, integer(0), tirx.max(now, value) if mode == "max" else now + value, lanes)
 

@@ -1,4 +1,4 @@
-"""Softmax, layer normalisation and batched matrix products: work on whole rows."""
+"""Softmax and layer normalisation: work on whole rows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from hwaware.compiler.tir import (  # fmt: skip
     Stmt,
     bind,
     const,
-    integer,
     load,
-    local,
     loop,
     over_vectors,
-    pieces,
     seq,
     splat,
     store,
-    with_local,
 )
 
 
@@ -96,60 +92,3 @@ def layer_norm(builder: KernelBuilder) -> Kernel:
         return seq([*statements, bound_mean, *more, bound, over_vectors("j", width, builder.target.lanes, write)])
 
     return builder.finish(loop("row", rows, row, "parallel"))
-
-
-def matmul(builder: KernelBuilder) -> Kernel:
-    """Schedule of ``matmul``: rows of a times b; a transposed b is read by dot products."""
-    builder.declare_steps()
-    work = builder.workload
-    batch, m, k = work.inputs[0].shape
-    n = work.output.shape[-1]
-    a, b = builder.inputs[0], builder.inputs[1]
-    lanes = builder.target.lanes
-
-    def finish(flat: Expr, column: Expr, value: Expr, width: int) -> Stmt:
-        return builder.write(value, width, flat, column)
-
-    def dot_products(number: Expr) -> Stmt:
-        image = tirx.floordiv(number, integer(m))
-
-        def column(j: Expr) -> Stmt:
-            at_b = (image * n + j) * k
-            statements, value = row_reduction(
-                builder, k, "sum", lambda _, at, w: load(a, number * k + at, w) * load(b, at_b + at, w)
-            )
-            return seq([*statements, finish(number * n + j, j, value, 1)])
-
-        return loop("j", n, column)
-
-    def streamed(number: Expr) -> Stmt:
-        image = tirx.floordiv(number, integer(m))
-        size = lanes * 4
-        blocks = [(0, n // size, size)] if n >= size else []
-        done = (n // size) * size
-        blocks += [(done + offset, 1, width) for offset, width in pieces(n - done, lanes)]
-
-        def block(first: Expr, size: int) -> Stmt:
-            total = local("total", size)
-            parts = pieces(size, lanes)
-            zero = [store(total, integer(o), const(0.0, w), w) for o, w in parts]
-
-            def step(i: Expr) -> Stmt:
-                scalar, bound = bind("s", load(a, number * k + i))
-                at_b = (image * k + i) * n + first
-                sums = [
-                    store(total, integer(o), load(total, integer(o), w) + splat(scalar, w) * load(b, at_b + o, w), w)
-                    for o, w in parts
-                ]
-                return seq([bound, *sums])
-
-            writes = [finish(number * n + first + o, first + o, load(total, integer(o), w), w) for o, w in parts]
-            return with_local([total], seq([*zero, loop("i", k, step), *writes]))
-
-        return seq([
-            loop("jo", count, lambda j, size=size, start=start: block(j * size + start, size))
-            for start, count, size in blocks
-        ])  # fmt: skip
-
-    body = dot_products if work.attr("transposed") else streamed
-    return builder.finish(loop("row", batch * m, body, "parallel"))

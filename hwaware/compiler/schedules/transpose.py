@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
-from hwaware.compiler.schedules.conv import ConvPlan, ConvShape, pack, packed_size
+from hwaware.compiler.schedules.conv_shape import ConvShape, pack, packed_size
+from hwaware.compiler.schedules.direct import DirectPlan, weights_outside
 from hwaware.compiler.schedules.tile import channel_blocks, choose_tile
 from hwaware.compiler.schedules.window import Axis
 from hwaware.compiler.tir import seq
@@ -83,7 +84,7 @@ def conv2d_transpose(builder: KernelBuilder) -> Kernel:
     builder.declare_steps()
     bases = np.cumsum([0, *sizes]).tolist()
     bodies = [
-        ConvPlan(builder, shape, tile, block, weight, base).body()
+        DirectPlan(builder, shape, tile, block, weight, base, weights_outside(shape, tile, builder.target)).body()
         for shape, tile, block, base in zip(shapes, tiles, blocks, bases[:-1], strict=True)
     ]
     return builder.finish(seq(bodies))
