@@ -17,7 +17,7 @@ from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape
 from hwaware.compiler.schedules.depthwise_tiles import Site, band_tile, row_tile
-from hwaware.compiler.schedules.direct import even_parts, over_parts
+from hwaware.compiler.schedules.parts import even_parts, over_parts
 from hwaware.compiler.schedules.tile import ChannelBlock, channel_blocks, choose_depthwise, vector_widths
 from hwaware.compiler.schedules.window import Run, runs
 from hwaware.compiler.targets import Target
