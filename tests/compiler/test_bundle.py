@@ -5,31 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from hwaware.compiler.bundle import build_bundle
 from hwaware.compiler.choice import Choice, Variant
-from hwaware.compiler.schedules import SCHEDULES, schedule_name, variant
+from hwaware.compiler.schedules import SCHEDULES, candidates, variant
 from hwaware.compiler.targets import base_target
 from hwaware.errors import BuildError
 from hwaware.graph.ir import Spec
 from hwaware.graph.workload import Workload
 from tests.compiler.families import FAMILIES, program_of
+from tests.compiler.inprocess import Case, lowered
 from tests.device_agents.building import run_agent
 
 QUICK = ("--min-time-ms", "0", "--min-count", "1", "--max-count", "1")
 
 
-def test_every_workload_of_every_family_runs_as_a_cell(tmp_path: Path) -> None:
-    workloads = [op.workload for name in FAMILIES for op in program_of(name, 1)[1].ops]
+def test_every_schedule_of_every_kind_runs_as_a_cell(tmp_path: Path) -> None:
+    target = base_target("x86_64-avx2")
+    pairs = Case(nn.Conv2d(26, 26, 3, groups=13).eval(), (torch.randn(1, 26, 7, 5),))
+    programs = [*(program_of(name, 1)[1] for name in FAMILIES), lowered(pairs)]
+    workloads = dict.fromkeys(op.workload for program in programs for op in program.ops)
+    found: dict[str, list[Variant]] = {}
+    for work in workloads:
+        for choice in candidates(work, target):
+            found.setdefault(choice.schedule, []).append(Variant(work, choice))
+    assert set(found) == set(SCHEDULES)
     # Two of each schedule: the families' own tests run them all.
-    chosen = [
-        work
-        for schedule in SCHEDULES
-        for work in [work for work in dict.fromkeys(workloads) if schedule_name(work) == schedule][:2]
-    ]
-    assert {schedule_name(work) for work in chosen} == set(SCHEDULES)
-    target = base_target("x86_64")
-    variants = [variant(work, target) for work in chosen]
+    variants = [one for several in found.values() for one in several[:2]]
     bundle = build_bundle([*variants, *variants], target, tmp_path / "bundle")
     keys = {one.id for one in variants}
     assert sorted(run_agent(bundle, "cells").one("cells")["ids"]) == sorted(keys)

@@ -31,7 +31,8 @@ def test_growing_has_the_widths_and_preserves_the_function(name: str, data: st.D
     check_specs(wider, torch.randn(2, *SHAPE))
 
 
-@pytest.mark.parametrize("name", sorted(set(NETS) - {"shuffle", "padded_shortcut"}))
+# Of "split", one channel may be all that is left to a depthwise convolution, which then is a plain one of its own.
+@pytest.mark.parametrize("name", sorted(set(NETS) - {"shuffle", "padded_shortcut", "split"}))
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_survivors_and_new_channels_together(name: str, data: st.DataObject) -> None:

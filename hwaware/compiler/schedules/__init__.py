@@ -8,6 +8,7 @@ from hwaware.compiler.choice import Choice, Chooser, Variant
 from hwaware.compiler.kernel import Kernel, KernelBuilder, Schedule
 from hwaware.compiler.schedules.conv import direct, direct_candidates
 from hwaware.compiler.schedules.depthwise import depthwise, depthwise_candidates
+from hwaware.compiler.schedules.grouped import grouped, grouped_candidates
 from hwaware.compiler.schedules.matmul import matmul, matmul_candidates, matmul_dot
 from hwaware.compiler.schedules.plain import copy, embedding, map_, reduce, resample
 from hwaware.compiler.schedules.pool import pool2d
@@ -24,6 +25,7 @@ Candidates = Callable[[Workload, Target], list[Choice]]
 SCHEDULES: dict[str, Schedule] = {
     "direct": direct,
     "winograd": winograd,
+    "grouped": grouped,
     "depthwise": depthwise,
     "conv2d_transpose": conv2d_transpose,
     "matmul": matmul,
@@ -46,8 +48,8 @@ def _plain(name: str) -> Candidates:
 
 # What a kind can be written by, the best guess first; a rule gives nothing where it does not apply.
 RULES: dict[str, tuple[Candidates, ...]] = {
-    **{name: (_plain(name),) for name in SCHEDULES if name not in ("direct", "winograd", "matmul_dot")},
-    "conv2d": (winograd_candidates, direct_candidates),
+    **{name: (_plain(name),) for name in SCHEDULES if name not in ("direct", "winograd", "grouped", "matmul_dot")},
+    "conv2d": (winograd_candidates, grouped_candidates, direct_candidates),
     "dense": (direct_candidates,),
     "depthwise": (depthwise_candidates,),
     "matmul": (matmul_candidates,),
