@@ -67,7 +67,7 @@ def run_demo(out: Path, say: Say) -> DemoResult:
         save_result(result, compressed)
         say("compiling both with TVM and checking their outputs on this machine")
         artifacts = [
-            _compile(model, device, out / name, name, report_extra(folder))
+            _compile(model, device, table, out / name, name, report_extra(folder))
             for model, name, folder in (
                 (result.baseline, NET, compressed / BASELINE),
                 (result.model, f"{NET}-compressed", compressed),
@@ -87,8 +87,12 @@ def _profile(task: Task, device: Device, folder: Path) -> CostTable:
     return profile(task.model, task.example_inputs, device, out=folder)
 
 
-def _compile(model: GraphModel, device: Device, folder: Path, name: str, extra: dict[str, Any]) -> Artifact:
-    return build_artifact(model, model.example_inputs, target_of(device), folder, name=name, extra=extra)
+def _compile(
+    model: GraphModel, device: Device, table: CostTable, folder: Path, name: str, extra: dict[str, Any]
+) -> Artifact:
+    return build_artifact(
+        model, model.example_inputs, target_of(device), folder, name=name, chooser=table.choices, extra=extra
+    )
 
 
 def _check_outputs(artifact: Artifact, model: GraphModel, device: Device) -> None:
