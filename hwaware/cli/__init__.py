@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; what was measured is kept, run the same command again", file=sys.stderr)
+        print("error: interrupted; nothing is left half-written", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of our stdout (head, less) has gone; that is its right.
