@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
+
+from joblib import Parallel, delayed
 
 from hwaware.compiler.build import write_object
 from hwaware.compiler.choice import Variant
@@ -15,8 +15,8 @@ from hwaware.compiler.schedules import generate
 from hwaware.compiler.tables import cells_source
 from hwaware.compiler.targets import Target
 
-# Below this a second process costs more to start than it saves.
-_WORTH_A_PROCESS = 48
+# Below this other processes cost more to start than they save; what one of them compiles at a time.
+_WORTH_PROCESSES, _PART = 32, 4
 
 
 def build_bundle(variants: Sequence[Variant], target: Target, out: Path, *, jobs: int = 1) -> Path:
@@ -34,18 +34,12 @@ def build_bundle(variants: Sequence[Variant], target: Target, out: Path, *, jobs
 
 
 def _compile(variants: Sequence[Variant], target: Target, folder: Path, jobs: int) -> list[Path]:
-    jobs = min(jobs, max(1, len(variants) // _WORTH_A_PROCESS))
-    parts = [variants[index::jobs] for index in range(jobs)]
-    paths = [folder / f"kernels{index}.o" for index in range(jobs)]
-    if jobs == 1:
-        compile_variants(parts[0], target, paths[0])
-        return paths
-    # TVM starts threads: forked children would inherit locks they hold.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        tasks = [pool.submit(compile_variants, part, target, path) for part, path in zip(parts, paths, strict=True)]
-        for task in tasks:
-            task.result()
-    return paths
+    jobs = jobs if len(variants) >= _WORTH_PROCESSES else 1
+    count = 1 if jobs == 1 else -(-len(variants) // _PART)
+    parts = [(variants[index::count], folder / f"kernels{index}.o") for index in range(count)]
+    # The processes stay for the next bundle; a script needs no guard around its main part for them.
+    Parallel(n_jobs=jobs)(delayed(compile_variants)(part, target, path) for part, path in parts)
+    return [path for _, path in parts]
 
 
 def compile_variants(variants: Sequence[Variant], target: Target, path: Path) -> None:

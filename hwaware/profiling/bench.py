@@ -5,29 +5,25 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from hwaware.compiler.bundle import build_bundle
 from hwaware.compiler.choice import Variant
 from hwaware.compiler.targets import Target
-from hwaware.costs.row import FAILED, CellRow
+from hwaware.costs.row import CellRow
 from hwaware.devices.device import Device
 from hwaware.devices.output import one_line
-from hwaware.errors import AgentError, BuildError, DeviceError
-from hwaware.profiling.lines import BenchLines, empty_row
+from hwaware.errors import AgentError, DeviceError
+from hwaware.profiling.building import Builder
+from hwaware.profiling.lines import BenchLines
 
 BUNDLE = 64
 _CELL_S = 60
 _GRACE_S = 60.0
 _MOST_ID = 4000  # the agent reads ids from lines of 4095 bytes
 OnRow: TypeAlias = Callable[[CellRow], None]
-Job: TypeAlias = tuple[Sequence[Variant], Path]
-Built: TypeAlias = tuple[list[Variant], list[CellRow]]  # what is in the executable, what failed to build
-Build: TypeAlias = Callable[[Sequence[Variant], Path], Built]
 
 
 class OutOfTime(Exception):
@@ -64,10 +60,11 @@ class Bench:
         The next bundle is built while one is measured only where that is another machine's processor.
         """
         parts = [variants[start : start + BUNDLE] for start in range(0, len(variants), BUNDLE)]
-        in_turn = _one_by_one if self._is_here() else _ahead
+        builder = Builder(self.target, self.threads, self._check_time)
+        builds_of = builder.in_turn if self._is_here() else builder.ahead
         with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
             jobs = [(part, Path(scratch) / f"bundle{index}") for index, part in enumerate(parts)]
-            with contextlib.closing(in_turn(self._build, jobs)) as builds:
+            with contextlib.closing(builds_of(jobs)) as builds:
                 for (_, path), (good, failed) in zip(jobs, builds, strict=True):
                     for row in failed:
                         on_row(row)
@@ -80,37 +77,6 @@ class Bench:
         boot = Path("/proc/sys/kernel/random/boot_id")
         answer = self.device.transport.run(["cat", str(boot)], timeout=_GRACE_S)
         return not boot.exists() or answer.stdout.strip() == boot.read_text().strip()
-
-    def _build(self, variants: Sequence[Variant], path: Path) -> Built:
-        """Build one executable; what cannot be built is left out, found by halving, as failed rows."""
-        self._check_time()
-        good, failed = list(variants), list[CellRow]()
-        while good:
-            try:
-                build_bundle(good, self.target, path)
-                break
-            except BuildError:
-                bad, reason = self._culprit(good, path)
-                failed.append(self._failed(bad, reason))
-                good.remove(bad)
-        return good, failed
-
-    def _culprit(self, variants: Sequence[Variant], path: Path) -> tuple[Variant, str]:
-        if len(variants) == 1:
-            try:
-                build_bundle(variants, self.target, path)
-            except BuildError as error:
-                return variants[0], str(error)
-            raise BuildError("code generation failed once and then not again; profile again with --resume")
-        half = len(variants) // 2
-        try:
-            build_bundle(variants[:half], self.target, path)
-        except BuildError:
-            return self._culprit(variants[:half], path)
-        return self._culprit(variants[half:], path)
-
-    def _failed(self, variant: Variant, reason: str) -> CellRow:
-        return replace(empty_row(variant, self.threads), status=FAILED, reason=one_line(reason))
 
     def _run(self, path: Path, variants: Sequence[Variant], on_row: OnRow, seed: int) -> None:
         """Run a bundle until every cell has its row; an agent that dies is started again for the rest."""
@@ -159,18 +125,3 @@ class Bench:
     def _check_time(self) -> None:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime
-
-
-def _one_by_one(build: Build, jobs: Sequence[Job]) -> Generator[Built, None, None]:
-    for job in jobs:
-        yield build(*job)
-
-
-def _ahead(build: Build, jobs: Sequence[Job]) -> Generator[Built, None, None]:
-    """Built in a thread beside the measuring."""
-    pool = ThreadPoolExecutor(1)
-    try:
-        for future in [pool.submit(build, *job) for job in jobs]:
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
