@@ -1,9 +1,11 @@
 #include "bench.h"
 
 #include "cell.h"
+#include "cooling.h"
 #include "fill.h"
 #include "selection.h"
 #include "supervise.h"
+#include "sysfs.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -90,7 +92,8 @@ int hwa_bench(const hwa_options *options)
 {
     char reason[256];
     hwa_cpus cpus;
-    if (!hwa_cpus_choose(options->cpu_list, (int32_t)options->threads, &cpus, reason, sizeof reason)) {
+    hwa_sysfs_root(options->sysfs);
+    if (!hwa_cpus_choose(options->cpu_list, (int32_t)options->threads, options->no_pin, &cpus, reason, sizeof reason)) {
         return refuse(reason);
     }
     int32_t *order = malloc(((size_t)hwa_n_cells + 1) * sizeof *order);
@@ -104,13 +107,17 @@ int hwa_bench(const hwa_options *options)
     }
     shuffle(order, n, (uint64_t)options->seed);
     hwa_supervise_init();
-    bench_child child = {.job = {.options = options, .cpus = &cpus}};
+    const hwa_lock lock = hwa_lock_take(&cpus, options->lock_frequency);
+    hwa_gate gate = {.patience_ms = options->cool_ms};
+    bench_child child = {.job = {.options = options, .cpus = &cpus, .lock = &lock}};
     bool heard = true;
     for (int32_t i = 0; heard && i < n; i++) {
         child.job.cell = &hwa_cells[order[i]];
         child.job.seed = (uint64_t)options->seed * (uint64_t)hwa_n_cells + (uint64_t)order[i];
+        child.job.uncooled = !hwa_cool_down(&gate, options->cool_ms);
         heard = bench_cell(&child, options->timeout_ms);
     }
+    hwa_lock_release();
     heard = heard && write_done(n);
     hwa_text_free(&child.line);
     free(order);

@@ -1,12 +1,12 @@
 #include "cell.h"
 
-#include "conditions.h"
 #include "error.h"
 #include "fill.h"
 #include "model.h"
 #include "pool.h"
 #include "result.h"
 #include "sampling.h"
+#include "sentinel.h"
 #include "state.h"
 #include "sysfs.h"
 #include "text.h"
@@ -142,7 +142,8 @@ typedef struct {
     uint64_t cold_ns;
     int64_t peak;
     hwa_samples samples;
-    hwa_conditions before, after;
+    hwa_watch watch;
+    uint64_t sentinel_before, sentinel_after;
 } measurement;
 
 static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
@@ -160,7 +161,10 @@ static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
     hwa_text_int(&line, "arg_bytes", (int64_t)bytes_of(job->cell, false));
     hwa_text_int(&line, "workspace_bytes", (int64_t)hwa_workspace_peak());
     hwa_text_known(&line, "peak_rss_delta_bytes", m->peak);
-    hwa_conditions_json(&line, m->before, m->after);
+    hwa_text_int(&line, "sentinel_before_ns", (int64_t)m->sentinel_before);
+    hwa_text_int(&line, "sentinel_after_ns", (int64_t)m->sentinel_after);
+    hwa_lock_json(&line, job->lock);
+    hwa_watch_json(&line, &m->watch, job->uncooled);
     hwa_text_raw(&line, "}");
     const bool ok = hwa_text_write(&line, fd);
     hwa_text_free(&line);
@@ -190,9 +194,9 @@ static int measure(const hwa_cell_job *job, bound_cell *bound, int64_t baseline,
         return fail(job->cell, out_of_memory, fd);
     }
     timed.prepare = displaced ? leave_state : NULL;
-    m.before = hwa_conditions_now(job->cpus->ids[0]);
-    status = hwa_sample(&timed, &effort, &m.samples);
-    m.after = hwa_conditions_now(job->cpus->ids[0]);
+    m.sentinel_before = hwa_sentinel_ns();
+    status = hwa_sample(&timed, &effort, job->cpus->ids[0], &m.watch, &m.samples);
+    m.sentinel_after = hwa_sentinel_ns();
     int exit_status = EXIT_SUCCESS;
     if (status != 0) {
         exit_status = fail_kernel(job->cell, status, fd);

@@ -4,6 +4,7 @@
 
 #include "cpus.h"
 #include "hwa.h"
+#include "lock.h"
 #include "options.h"
 
 typedef struct {
@@ -11,6 +12,8 @@ typedef struct {
     const hwa_options *options;
     const hwa_cpus *cpus;
     uint64_t seed;
+    const hwa_lock *lock;
+    bool uncooled; /* the processor was still hot when the wait for it was over */
 } hwa_cell_job;
 
 /* Runs in the child: writes the cell's line, ok or failed, to fd. The exit status. */

@@ -1,49 +1,54 @@
 #include "conditions.h"
 
+#include "clock.h"
 #include "sysfs.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { MAX_ZONES = 64 };
+/* A look at the frequency is a system call or, on some boards, a question to the firmware: now and then is enough. */
+#define BETWEEN_LOOKS_NS 10000000u
 
-static bool read_zone(int zone, char *type, size_t size, int64_t *milli_c)
+static int64_t frequency(int32_t cpu)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/sys/class/thermal/thermal_zone%d/type", zone);
-    if (!hwa_read_text(path, type, size)) {
-        return false;
-    }
-    snprintf(path, sizeof path, "/sys/class/thermal/thermal_zone%d/temp", zone);
-    return hwa_read_int(path, milli_c);
+    return hwa_cpu_int(cpu, "cpufreq/scaling_cur_freq");
 }
 
-static bool is_processor(const char *type)
+void hwa_watch_start(hwa_watch *watch, int32_t cpu)
 {
-    static const char *const parts[] = {"cpu", "CPU", "soc", "SoC", "x86_pkg", "k10temp", "package"};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (strstr(type, parts[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
+    *watch = (hwa_watch){.cpu = cpu, .before = hwa_throttle_now(cpu)};
 }
 
-hwa_conditions hwa_conditions_now(int32_t cpu)
+void hwa_watch_warm(hwa_watch *watch)
 {
-    hwa_conditions now = {.khz = hwa_cpu_int(cpu, "cpufreq/scaling_cur_freq"), .milli_c = HWA_NO_TEMPERATURE};
-    for (int zone = 0; zone < MAX_ZONES; zone++) {
-        char type[64];
-        int64_t milli_c = 0;
-        if (read_zone(zone, type, sizeof type, &milli_c) && is_processor(type) && milli_c > now.milli_c) {
-            now.milli_c = milli_c;
-        }
+    const int64_t khz = frequency(watch->cpu);
+    watch->khz_before = watch->khz_min = watch->khz_after = khz;
+    watch->looked_ns = hwa_now_ns();
+}
+
+static void look(hwa_watch *watch)
+{
+    watch->khz_after = frequency(watch->cpu);
+    if (watch->khz_after >= 0 && watch->khz_after < watch->khz_min) {
+        watch->khz_min = watch->khz_after;
     }
-    return now;
+    watch->looked_ns = hwa_now_ns();
+}
+
+void hwa_watch_look(hwa_watch *watch)
+{
+    if (watch->khz_before >= 0 && hwa_now_ns() - watch->looked_ns >= BETWEEN_LOOKS_NS) {
+        look(watch);
+    }
+}
+
+void hwa_watch_end(hwa_watch *watch)
+{
+    look(watch);
+    watch->after = hwa_throttle_now(watch->cpu);
 }
 
 static void temperature(hwa_text *line, const char *name, int64_t milli_c)
@@ -55,12 +60,22 @@ static void temperature(hwa_text *line, const char *name, int64_t milli_c)
     }
 }
 
-void hwa_conditions_json(hwa_text *line, hwa_conditions before, hwa_conditions after)
+static void governor(hwa_text *line, int32_t cpu)
 {
-    hwa_text_known(line, "khz_before", before.khz);
-    hwa_text_known(line, "khz_after", after.khz);
-    temperature(line, "milli_c_before", before.milli_c);
-    temperature(line, "milli_c_after", after.milli_c);
+    char path[96], text[64];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", (int)cpu);
+    hwa_text_string(line, "governor", hwa_read_text(path, text, sizeof text) ? text : NULL);
+}
+
+void hwa_watch_json(hwa_text *line, const hwa_watch *watch, bool uncooled)
+{
+    hwa_text_known(line, "khz_before", watch->khz_before);
+    hwa_text_known(line, "khz_min", watch->khz_min);
+    hwa_text_known(line, "khz_after", watch->khz_after);
+    governor(line, watch->cpu);
+    temperature(line, "milli_c_before", watch->before.heat.milli_c);
+    temperature(line, "milli_c_after", watch->after.heat.milli_c);
+    hwa_throttle_json(line, &watch->before, &watch->after, uncooled);
     hwa_load_json(line);
 }
 
@@ -75,24 +90,6 @@ void hwa_load_json(hwa_text *line)
     const int64_t whole = strtol(text, &point, 10);
     const int64_t hundredths = *point == '.' ? strtol(point + 1, NULL, 10) : 0; /* the kernel prints two digits */
     hwa_text_fixed(line, "load1", whole * 100 + hundredths, 2);
-}
-
-void hwa_thermal_json(hwa_text *line)
-{
-    hwa_text_key(line, "thermal");
-    hwa_text_raw(line, "[");
-    for (int zone = 0; zone < MAX_ZONES; zone++) {
-        char type[64];
-        int64_t milli_c = 0;
-        if (read_zone(zone, type, sizeof type, &milli_c)) {
-            hwa_text_key(line, NULL);
-            hwa_text_raw(line, "{");
-            hwa_text_string(line, "type", type);
-            hwa_text_int(line, "milli_c", milli_c);
-            hwa_text_raw(line, "}");
-        }
-    }
-    hwa_text_raw(line, "]");
 }
 
 int64_t hwa_peak_reset(void)

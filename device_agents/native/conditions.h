@@ -3,25 +3,33 @@
 #define HWA_CONDITIONS_H
 
 #include "text.h"
+#include "throttle.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What was seen of the first measured cpu. Frequencies in kHz; -1: unknown. */
 typedef struct {
-    int64_t khz;     /* of the first measured cpu; -1: unknown */
-    int64_t milli_c; /* the hottest zone of the processor; HWA_NO_TEMPERATURE: unknown */
-} hwa_conditions;
+    int32_t cpu;
+    int64_t khz_before, khz_min, khz_after;
+    uint64_t looked_ns;
+    hwa_throttle before, after;
+} hwa_watch;
 
-#define HWA_NO_TEMPERATURE INT64_MIN
+/* Before the warm-up: temperatures and flags take their time to read, in which caches and threads would cool down. */
+void hwa_watch_start(hwa_watch *watch, int32_t cpu);
+/* Once it is over: a governor that follows the load has made up its mind then. */
+void hwa_watch_warm(hwa_watch *watch);
+/* Between two samples: looks at the frequency if the last look was long ago. */
+void hwa_watch_look(hwa_watch *watch);
+void hwa_watch_end(hwa_watch *watch);
 
-hwa_conditions hwa_conditions_now(int32_t cpu);
+/* Members khz_before, khz_min, khz_after, governor, milli_c_before, milli_c_after, throttle, load1. `uncooled`: see
+ * hwa_throttle_json. */
+void hwa_watch_json(hwa_text *line, const hwa_watch *watch, bool uncooled);
 
-/* Members khz_before, khz_after, milli_c_before, milli_c_after, load1. */
-void hwa_conditions_json(hwa_text *line, hwa_conditions before, hwa_conditions after);
-
-/* Members of one point in time: load1, and thermal as an array of zones. */
+/* Member load1. */
 void hwa_load_json(hwa_text *line);
-void hwa_thermal_json(hwa_text *line);
 
 /* Starts the peak of the resident set anew: the resident bytes now, or -1 where the kernel can't. */
 int64_t hwa_peak_reset(void);

@@ -21,6 +21,7 @@ bool hwa_cpus_parse(const char *list, hwa_cpus *out)
 {
     bool seen[MASK_BITS] = {false};
     out->count = 0;
+    out->loose = false;
     const char *at = list;
     do {
         char *end = NULL;
@@ -55,6 +56,7 @@ bool hwa_cpus_allowed(hwa_cpus *out)
 {
     unsigned long mask[MASK_WORDS] = {0};
     out->count = 0;
+    out->loose = false;
     if (syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) < 0) {
         return false;
     }
@@ -103,11 +105,13 @@ static int by_id(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* Capacity is the kernel's own measure of a cpu; where it has none, the highest frequency tells clusters apart. */
+/* Capacity is the kernel's own measure of a cpu; where it has none, the highest frequency tells clusters apart; where
+ * there is neither, as in many virtual machines, all cpus are alike. */
 static int64_t speed_of(int32_t cpu)
 {
     const int64_t capacity = hwa_cpu_int(cpu, "cpu_capacity");
-    return capacity >= 0 ? capacity : hwa_cpu_int(cpu, "cpufreq/cpuinfo_max_freq");
+    const int64_t speed = capacity >= 0 ? capacity : hwa_cpu_int(cpu, "cpufreq/cpuinfo_max_freq");
+    return speed >= 0 ? speed : 0;
 }
 
 static bool choose_cluster(const hwa_cpus *allowed, int32_t threads, hwa_cpus *out)
@@ -133,7 +137,7 @@ static bool choose_cluster(const hwa_cpus *allowed, int32_t threads, hwa_cpus *o
     return false;
 }
 
-bool hwa_cpus_choose(const char *list, int32_t threads, hwa_cpus *out, char *reason, size_t size)
+bool hwa_cpus_choose(const char *list, int32_t threads, bool loose, hwa_cpus *out, char *reason, size_t size)
 {
     hwa_cpus allowed;
     if (!hwa_cpus_allowed(&allowed)) {
@@ -144,8 +148,15 @@ bool hwa_cpus_choose(const char *list, int32_t threads, hwa_cpus *out, char *rea
         snprintf(reason, size, "%d threads asked, but this process may use %d cpus", (int)threads, (int)allowed.count);
         return false;
     }
+    out->loose = loose;
     if (list == NULL) {
         if (choose_cluster(&allowed, threads, out)) {
+            return true;
+        }
+        if (loose) {
+            *out = allowed;
+            out->loose = true;
+            out->count = threads;
             return true;
         }
         snprintf(reason, size, "no cluster of like cpus has %d of them; name the cpus with --cpu LIST", (int)threads);

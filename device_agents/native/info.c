@@ -6,6 +6,7 @@
 #include "processor.h"
 #include "sysfs.h"
 #include "text.h"
+#include "thermal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,9 +14,10 @@ static int usage(void)
     fputs("usage: agent info\n"
           "       agent cells\n"
           "       agent bench [--threads N] [--only-from FILE] [--min-time-ms N] [--min-count N] [--max-count N]\n"
-          "                   [--timeout-ms N] [--seed N] [--cpu LIST] [--displace-kb N]\n"
-          "       agent run [--threads N] [--input I.npy]... [--output O.npy]... [--per-op] [--min-time-ms N]\n"
-          "                 [--min-count N] [--max-count N] [--timeout-ms N] [--seed N] [--cpu LIST]\n",
+          "                   [--timeout-ms N] [--seed N] [--displace-kb N] [CONDITIONS]\n"
+          "       agent run [--threads N] [--input I.npy]... [--output O.npy]... [--per-op] [--thin]\n"
+          "                 [--min-time-ms N] [--min-count N] [--max-count N] [--timeout-ms N] [--seed N] [CONDITIONS]\n"
+          "CONDITIONS: [--cpu LIST | --no-pin] [--lock-frequency] [--cool-ms N] [--sysfs DIR]\n",
           stderr);
     return USAGE;
 }

@@ -1,10 +1,11 @@
 #include "model_run.h"
 
-#include "conditions.h"
 #include "error.h"
+#include "memory.h"
 #include "pool.h"
 #include "result.h"
 #include "sampling.h"
+#include "sentinel.h"
 #include "sysfs.h"
 #include "workspace.h"
 
@@ -36,8 +37,13 @@ static void restore(void *context)
     hwa_model_restore_inputs(context);
 }
 
-static bool write_run(const hwa_model_job *job, const hwa_samples *samples, hwa_conditions before,
-                      hwa_conditions after, int fd)
+typedef struct {
+    hwa_samples samples;
+    hwa_watch watch;
+    uint64_t sentinel_before, sentinel_after;
+} measurement;
+
+static bool write_run(const hwa_model_job *job, const measurement *m, int fd)
 {
     hwa_text line = {0};
     hwa_text_raw(&line, "{");
@@ -46,7 +52,7 @@ static bool write_run(const hwa_model_job *job, const hwa_samples *samples, hwa_
     hwa_text_int(&line, "threads", job->cpus->count);
     hwa_cpus_json(&line, job->cpus);
     hwa_text_int(&line, "cold_ns", (int64_t)job->cold_ns);
-    hwa_samples_json(&line, samples);
+    hwa_samples_json(&line, &m->samples);
     hwa_text_key(&line, "memory");
     hwa_text_raw(&line, "{");
     hwa_text_int(&line, "weights", (int64_t)job->model->weight_bytes);
@@ -54,7 +60,10 @@ static bool write_run(const hwa_model_job *job, const hwa_samples *samples, hwa_
     hwa_text_int(&line, "workspace", (int64_t)hwa_workspace_peak());
     hwa_text_known(&line, "peak_rss", job->peak);
     hwa_text_raw(&line, "}");
-    hwa_conditions_json(&line, before, after);
+    hwa_text_int(&line, "sentinel_before_ns", (int64_t)m->sentinel_before);
+    hwa_text_int(&line, "sentinel_after_ns", (int64_t)m->sentinel_after);
+    hwa_lock_json(&line, &job->lock);
+    hwa_watch_json(&line, &m->watch, job->uncooled);
     hwa_text_raw(&line, "}");
     const bool ok = hwa_text_write(&line, fd);
     hwa_text_free(&line);
@@ -86,7 +95,10 @@ static bool run_once(hwa_model_job *job, const hwa_timed *timed, char *reason, s
         hwa_model_kernel_reason(job, status, reason, size);
         return false;
     }
-    job->peak = hwa_peak_above(job->baseline);
+    const int64_t anonymous = hwa_memory_anonymous();
+    job->peak = job->baseline < 0 || anonymous < 0
+                    ? -1
+                    : anonymous - job->baseline + hwa_memory_resident(job->model->weights, job->model->weight_bytes);
     return hwa_model_write_outputs(job, reason, size);
 }
 
@@ -95,22 +107,24 @@ static bool sample(hwa_model_job *job, const hwa_timed *timed, int fd, char *rea
     const hwa_effort effort = {.min_time_ns = (uint64_t)job->options->min_time_ms * 1000000u,
                                .min_count = (int32_t)job->options->min_count,
                                .max_count = (int32_t)job->options->max_count,
+                               .thin = job->options->thin,
                                .min_sample_ns = 0};
-    hwa_samples samples = {.tenths = malloc((size_t)effort.max_count * sizeof *samples.tenths)};
+    measurement m = {.samples.tenths = malloc((size_t)effort.max_count * sizeof *m.samples.tenths)};
     bool ok = false;
-    if (samples.tenths == NULL) {
+    if (m.samples.tenths == NULL) {
         snprintf(reason, size, "out of memory");
         return false;
     }
-    const hwa_conditions before = hwa_conditions_now(job->cpus->ids[0]);
-    const int status = hwa_sample(timed, &effort, &samples);
+    m.sentinel_before = hwa_sentinel_ns();
+    const int status = hwa_sample(timed, &effort, job->cpus->ids[0], &m.watch, &m.samples);
+    m.sentinel_after = hwa_sentinel_ns();
     if (status != 0) {
         hwa_model_kernel_reason(job, status, reason, size);
     } else {
-        ok = write_run(job, &samples, before, hwa_conditions_now(job->cpus->ids[0]), fd);
+        ok = write_run(job, &m, fd);
         snprintf(reason, size, "out of memory");
     }
-    free(samples.tenths);
+    free(m.samples.tenths);
     return ok;
 }
 
@@ -129,6 +143,14 @@ static bool write_done(int fd)
     return hwa_write_all(fd, done, sizeof done - 1);
 }
 
+/* On every thread, before the baseline. */
+static int touch_stack(int task, TVMParallelGroupEnv *env, void *context)
+{
+    (void)task, (void)env, (void)context;
+    hwa_memory_touch_stack();
+    return 0;
+}
+
 int hwa_model_measure(hwa_model_job *job, int fd)
 {
     char reason[1024];
@@ -138,7 +160,8 @@ int hwa_model_measure(hwa_model_job *job, int fd)
         snprintf(reason, sizeof reason, "the threads could not be started: %s", strerror(errno));
     }
     ok = ok && hwa_model_read_inputs(job, reason, sizeof reason);
-    job->baseline = hwa_peak_reset();
+    ok = ok && hwa_pool_launch(touch_stack, NULL, 0) == 0;
+    job->baseline = hwa_memory_anonymous();
     ok = ok && bind(job, &arena, &descriptors, reason, sizeof reason) && measure(job, fd, reason, sizeof reason);
     if (!ok) {
         hwa_write_error(fd, reason);

@@ -3,6 +3,7 @@
 #define HWA_MODEL_RUN_H
 
 #include "cpus.h"
+#include "lock.h"
 #include "model.h"
 #include "options.h"
 #include "text.h"
@@ -14,6 +15,8 @@ typedef struct {
     const hwa_model *model;
     const hwa_options *options;
     const hwa_cpus *cpus;
+    hwa_lock lock;
+    bool uncooled; /* the processor was still hot when the wait for it was over */
     hwa_bound bound;
     void **inputs; /* kept beside the arena, which reuses their memory: copied in before each execution */
     uint64_t cold_ns;

@@ -9,10 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const hwa_options bench_defaults = {
-    .threads = 1, .min_time_ms = 30, .min_count = 20, .max_count = 5000, .timeout_ms = 60000, .seed = 1};
-static const hwa_options run_defaults = {
-    .threads = 1, .min_time_ms = 500, .min_count = 50, .max_count = 20000, .timeout_ms = 600000, .seed = 1};
+static const hwa_options bench_defaults = {.threads = 1,
+                                           .min_time_ms = 30,
+                                           .min_count = 20,
+                                           .max_count = 5000,
+                                           .timeout_ms = 60000,
+                                           .seed = 1,
+                                           .cool_ms = 10000,
+                                           .sysfs = ""};
+static const hwa_options run_defaults = {.threads = 1,
+                                         .min_time_ms = 500,
+                                         .min_count = 50,
+                                         .max_count = 20000,
+                                         .timeout_ms = 600000,
+                                         .seed = 1,
+                                         .cool_ms = 60000,
+                                         .sysfs = ""};
 
 typedef struct {
     const char *name;
@@ -29,6 +41,7 @@ static const number_option numbers[] = {
     {"--max-count", BOTH, offsetof(hwa_options, max_count), 1, 1000000},
     {"--timeout-ms", BOTH, offsetof(hwa_options, timeout_ms), 1, 86400000},
     {"--seed", BOTH, offsetof(hwa_options, seed), 0, INT64_MAX},
+    {"--cool-ms", BOTH, offsetof(hwa_options, cool_ms), 0, 600000},
     {"--displace-kb", HWA_BENCH, offsetof(hwa_options, displace_kb), 0, 4194304},
 };
 
@@ -41,6 +54,20 @@ typedef struct {
 static const text_option texts[] = {
     {"--cpu", BOTH, offsetof(hwa_options, cpu_list)},
     {"--only-from", HWA_BENCH, offsetof(hwa_options, only_from)},
+    {"--sysfs", BOTH, offsetof(hwa_options, sysfs)},
+};
+
+typedef struct {
+    const char *name;
+    int verbs;
+    size_t offset; /* of a bool */
+} flag_option;
+
+static const flag_option flags[] = {
+    {"--per-op", HWA_RUN, offsetof(hwa_options, per_op)},
+    {"--thin", HWA_RUN, offsetof(hwa_options, thin)},
+    {"--lock-frequency", BOTH, offsetof(hwa_options, lock_frequency)},
+    {"--no-pin", BOTH, offsetof(hwa_options, no_pin)},
 };
 
 typedef struct {
@@ -106,12 +133,22 @@ static int take(int verb, const char *name, const char *value, hwa_options *out)
     return 0;
 }
 
+static bool set_flag(int verb, const char *name, hwa_options *out)
+{
+    for (size_t i = 0; i < COUNT(flags); i++) {
+        if ((flags[i].verbs & verb) != 0 && strcmp(name, flags[i].name) == 0) {
+            memcpy((char *)out + flags[i].offset, &(bool){true}, sizeof(bool));
+            return true;
+        }
+    }
+    return false;
+}
+
 bool hwa_options_parse(int verb, int argc, char **argv, hwa_options *out)
 {
     *out = verb == HWA_BENCH ? bench_defaults : run_defaults;
     for (int i = 0; i < argc; i++) {
-        if (verb == HWA_RUN && strcmp(argv[i], "--per-op") == 0) {
-            out->per_op = true;
+        if (set_flag(verb, argv[i], out)) {
             continue;
         }
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -125,6 +162,14 @@ bool hwa_options_parse(int verb, int argc, char **argv, hwa_options *out)
             return false;
         }
         i++;
+    }
+    if (out->no_pin && out->cpu_list != NULL) {
+        fputs("agent: --no-pin and --cpu exclude each other\n", stderr);
+        return false;
+    }
+    if (out->thin && out->max_count < 2) {
+        fputs("agent: --thin keeps every second sample, so --max-count must be 2 or more\n", stderr);
+        return false;
     }
     out->min_count = out->min_count < out->max_count ? out->min_count : out->max_count;
     return true;

@@ -154,7 +154,9 @@ int hwa_pool_launch(FTVMParallelLambda lambda, void *cdata, int num_task)
 static void *work_pinned(void *argument)
 {
     /* A cpu that went away since the choice costs precision, not the result; hwa_pool_start checked it moments ago. */
-    hwa_cpu_pin(pool.cpus.ids[(intptr_t)argument]);
+    if (!pool.cpus.loose) {
+        hwa_cpu_pin(pool.cpus.ids[(intptr_t)argument]);
+    }
     return work(argument);
 }
 
@@ -180,7 +182,7 @@ bool hwa_pool_start(const hwa_cpus *cpus)
         return false;
     }
     pool.cpus = *cpus;
-    for (int32_t i = cpus->count - 1; i >= 0; i--) { /* ends with the caller on the first */
+    for (int32_t i = cpus->count - 1; !cpus->loose && i >= 0; i--) { /* ends with the caller on the first */
         if (!hwa_cpu_pin(cpus->ids[i])) {
             return false;
         }

@@ -9,7 +9,8 @@
 
 enum { HWA_MAX_THREADS = 256 };
 
-/* Pins the caller to cpus->ids[0] and starts one worker for each further cpu, pinned to it: cpus->count threads in all.
+/* Pins the caller to cpus->ids[0] and starts one worker for each further cpu, pinned to it: cpus->count threads in all,
+ * none pinned where the cpus are loose.
  * Call it after fork. False, with errno set, when a thread could not be started or pinned. */
 bool hwa_pool_start(const hwa_cpus *cpus);
 

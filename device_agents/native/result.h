@@ -6,10 +6,10 @@
 #include "sampling.h"
 #include "text.h"
 
-/* "cpus": the pinned ones. */
+/* pinned, cpus: the pinned ones, or, where the threads are loose, all they may run on. */
 void hwa_cpus_json(hwa_text *line, const hwa_cpus *cpus);
 
-/* inner, converged, involuntary_switches, samples_ns. */
+/* inner, stride, converged, involuntary_switches, samples_ns. */
 void hwa_samples_json(hwa_text *line, const hwa_samples *samples);
 
 /* "samples_ns" of values in tenths of a nanosecond. */

@@ -1,7 +1,9 @@
 #include "run.h"
 
+#include "cooling.h"
 #include "model_run.h"
 #include "supervise.h"
+#include "sysfs.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -69,8 +71,10 @@ int hwa_run(const hwa_options *options)
     if (model == NULL) {
         return refuse("this agent carries no model");
     }
+    hwa_sysfs_root(options->sysfs);
     if (!check_files(model, options, reason, sizeof reason) ||
-        !hwa_cpus_choose(options->cpu_list, (int32_t)options->threads, &cpus, reason, sizeof reason)) {
+        !hwa_cpus_choose(options->cpu_list, (int32_t)options->threads, options->no_pin, &cpus, reason,
+                         sizeof reason)) {
         return refuse(reason);
     }
     /* Shared with the child: after a crash it says which op ran. */
@@ -82,7 +86,10 @@ int hwa_run(const hwa_options *options)
     job->options = options;
     job->cpus = &cpus;
     hwa_supervise_init();
+    job->lock = hwa_lock_take(&cpus, options->lock_frequency);
+    job->uncooled = !hwa_cool_down(&(hwa_gate){.patience_ms = options->cool_ms}, options->cool_ms);
     const hwa_outcome outcome = hwa_supervise(measure, pass_line, job, options->timeout_ms);
+    hwa_lock_release();
     const int status = report(&outcome, job);
     munmap(job, sizeof *job);
     return status;

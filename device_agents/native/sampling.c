@@ -1,7 +1,6 @@
 #include "sampling.h"
 
 #include "clock.h"
-#include "conditions.h"
 
 #include <stddef.h>
 
@@ -106,10 +105,23 @@ static int choose_inner(const hwa_timed *timed, double typical_ns, uint64_t min_
     return 0;
 }
 
-int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_samples *samples)
+/* Keeps every second sample, so that those left are spread over the whole time as they were. */
+static void thin_out(hwa_samples *samples)
+{
+    for (int32_t i = 0; 2 * i < samples->count; i++) {
+        samples->tenths[i] = samples->tenths[2 * i];
+    }
+    samples->count = (samples->count + 1) / 2;
+    samples->stride *= 2;
+}
+
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, int32_t cpu, hwa_watch *watch,
+               hwa_samples *samples)
 {
     double typical_ns = 0;
     samples->count = 0;
+    samples->stride = 1;
+    hwa_watch_start(watch, cpu);
     int status = warm_up(timed, effort, &typical_ns, &samples->converged);
     if (status != 0) {
         return status;
@@ -121,18 +133,27 @@ int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_samples *sa
     const int64_t switches = hwa_involuntary_switches();
     const uint64_t inner = (uint64_t)samples->inner;
     const uint64_t overhead = clock_cost();
+    hwa_watch_warm(watch);
     const uint64_t start = hwa_now_ns();
-    while (samples->count < effort->max_count &&
-           (samples->count < effort->min_count || hwa_now_ns() - start < effort->min_time_ns)) {
+    int64_t taken = 0;
+    while ((effort->thin || taken < effort->max_count) &&
+           (taken < effort->min_count || hwa_now_ns() - start < effort->min_time_ns)) {
         uint64_t elapsed = 0;
+        hwa_watch_look(watch);
         status = time_sample(timed, samples->inner, &elapsed);
         if (status != 0) {
             return status;
         }
         /* At least 1 ns: a coarse clock may not have moved at all. */
         elapsed = elapsed > overhead ? elapsed - overhead : 1;
-        samples->tenths[samples->count++] = (elapsed * 10 + inner / 2) / inner;
+        if (taken++ % samples->stride == 0) {
+            if (samples->count == effort->max_count) {
+                thin_out(samples);
+            }
+            samples->tenths[samples->count++] = (elapsed * 10 + inner / 2) / inner;
+        }
     }
+    hwa_watch_end(watch);
     samples->involuntary_switches = hwa_involuntary_switches() - switches;
     return 0;
 }

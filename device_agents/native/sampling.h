@@ -2,12 +2,15 @@
 #ifndef HWA_SAMPLING_H
 #define HWA_SAMPLING_H
 
+#include "conditions.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
     uint64_t min_time_ns; /* for all samples together; both minima must be met, max_count ends it in any case */
     int32_t min_count, max_count;
+    bool thin; /* max_count does not end it: whenever so many are kept, every second one goes */
     uint64_t min_sample_ns; /* a sample repeats shorter calls until it lasts this long; 0: one call a sample */
 } hwa_effort;
 
@@ -20,6 +23,7 @@ typedef struct {
 typedef struct {
     uint64_t *tenths; /* of a nanosecond, per call; effort.max_count places */
     int32_t count;
+    int32_t stride; /* a sample was kept of so many: 1 unless they were thinned */
     int32_t inner; /* calls a sample */
     bool converged; /* the warm-up ended because the time had settled, not because patience was over */
     int64_t involuntary_switches;
@@ -28,7 +32,8 @@ typedef struct {
 /* Times one call. Nonzero: the call's error. */
 int hwa_time_once(const hwa_timed *timed, uint64_t *ns);
 
-/* Warms up, then fills samples->tenths. Nonzero: the call's error. */
-int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_samples *samples);
+/* Warms up, then fills samples->tenths and the watch on `cpu`. Nonzero: the call's error. */
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, int32_t cpu, hwa_watch *watch,
+               hwa_samples *samples);
 
 #endif

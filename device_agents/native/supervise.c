@@ -1,6 +1,7 @@
 #include "supervise.h"
 
 #include "clock.h"
+#include "lock.h"
 #include "text.h"
 
 #include <errno.h>
@@ -56,6 +57,7 @@ static void become_expendable(pid_t parent)
     if (getppid() != parent) { /* it died before the line above */
         _exit(EXIT_FAILURE);
     }
+    hwa_lock_forget();
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
         signal(fatal[i], SIG_DFL);
     }
@@ -72,8 +74,11 @@ static void become_expendable(pid_t parent)
 
 static _Noreturn void end_with(int signal_number, pid_t child)
 {
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    if (child > 0) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    hwa_lock_release();
     signal(signal_number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &unblocked, NULL);
     raise(signal_number);
@@ -121,6 +126,15 @@ static bool wait_readable(int fd, pid_t child, uint64_t deadline)
     }
 }
 
+void hwa_supervise_sleep(int64_t ms)
+{
+    const struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000L};
+    pselect(0, NULL, NULL, NULL, &time, &unblocked);
+    if (ending != 0) {
+        end_with(ending, -1);
+    }
+}
+
 static void relay(int fd, pid_t child, hwa_on_line on_line, void *context, hwa_outcome *outcome)
 {
     hwa_text text = {0};
@@ -146,6 +160,17 @@ static void relay(int fd, pid_t child, hwa_on_line on_line, void *context, hwa_o
         }
     }
     hwa_text_free(&text);
+}
+
+/* A signal to the whole group ends the child as well, and what the child leaves may be noticed before the signal is. */
+static void heed(void)
+{
+    sigset_t blocked;
+    sigprocmask(SIG_SETMASK, &unblocked, &blocked);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+    if (ending != 0) {
+        end_with(ending, -1);
+    }
 }
 
 hwa_outcome hwa_supervise(hwa_child child, hwa_on_line on_line, void *context, int64_t timeout_ms)
@@ -177,5 +202,6 @@ hwa_outcome hwa_supervise(hwa_child child, hwa_on_line on_line, void *context, i
         outcome.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     }
     close(ends[0]);
+    heed();
     return outcome;
 }

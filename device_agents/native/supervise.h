@@ -23,8 +23,11 @@ typedef struct {
 } hwa_outcome;
 
 /* Call once before hwa_supervise. From here on SIGINT, SIGTERM and SIGHUP end the agent between lines, never within
- * one, and take the child along. */
+ * one, take the child along and give the frequency back. */
 void hwa_supervise_init(void);
+
+/* Waits without a child; such a signal ends the agent here too. */
+void hwa_supervise_sleep(int64_t ms);
 
 hwa_outcome hwa_supervise(hwa_child child, hwa_on_line on_line, void *context, int64_t timeout_ms);
 

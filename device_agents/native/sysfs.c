@@ -7,12 +7,29 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 128, STATUS_SIZE = 8192 };
+enum { PATH_SIZE = 128, LONGEST_PATH = 4096, STATUS_SIZE = 8192 };
+
+static const char *root = "";
+
+void hwa_sysfs_root(const char *directory)
+{
+    root = directory;
+}
+
+const char *hwa_locate(const char *path, char *out, size_t size)
+{
+    if (root[0] == '\0' || strncmp(path, "/sys/", 5) != 0) {
+        return path;
+    }
+    const int length = snprintf(out, size, "%s%s", root, path);
+    return length > 0 && (size_t)length < size ? out : "";
+}
 
 bool hwa_read_text(const char *path, char *out, size_t size)
 {
+    char located[LONGEST_PATH];
     out[0] = '\0';
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(hwa_locate(path, located, sizeof located), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;
     }

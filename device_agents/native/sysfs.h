@@ -6,6 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Files below /sys are looked up as DIRECTORY/sys/... from here on; for tests, and containers that have the host's /sys
+ * elsewhere. The text must stay. */
+void hwa_sysfs_root(const char *directory);
+
+/* Where `path` is looked up: itself, or written to `out`. */
+const char *hwa_locate(const char *path, char *out, size_t size);
+
 /* Up to size-1 bytes without the white space and NULs at the end. False when the file can't be read or is empty. */
 bool hwa_read_text(const char *path, char *out, size_t size);
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from hwaware.statistics import summarise
 
-OK, UNSTABLE, FAILED = "ok", "unstable", "failed"
-STATUSES = (OK, UNSTABLE, FAILED)
+OK, UNSTABLE, THROTTLED, FAILED = "ok", "unstable", "throttled", "failed"
+# Where a kernel was timed: by itself, other memory displacing it, or as part of a whole model.
+ALONE, GRAPH = "alone", "graph"
+STATUSES = (OK, UNSTABLE, THROTTLED, FAILED)
+Deviation: TypeAlias = float  # a ratio less 1, of either sign
 
 
 @dataclass(frozen=True)
 class CellRow:
     """What was measured of one workload; times are nanoseconds a call, None where there is nothing to tell.
 
-    `status` is ``ok``, ``unstable`` (usable with care: `reason` says why) or ``failed`` (no times). `ci95_*` is the
-    interval of the median `p50_ns`; `cold_ns` the very first call; `retries` how often the cell was measured before.
-    `schedule` is the choice the kernel was written by, `tried` what was measured before it was
-    chosen, each ``choice=nanoseconds``. `samples_ns` are all samples in the order of measuring, each the mean of
-    `inner` calls back to back.
+    `status` is ``ok``, ``unstable`` or ``throttled`` (usable with care: `reason` says why), or ``failed`` (no times).
+    `ci95_*` is the interval of the median `p50_ns`; `cold_ns` the very first call; `retries` how often the cell was
+    measured before. `throttle` are the agent's flags (see its protocol) joined by ``+``, empty when none or unknown;
+    `sentinel_drift` is how much longer the agent's sentinel took around this cell than in the bench's median, of
+    before and after the one nearer to it.
+    `schedule` is the choice the kernel was written by; `state` whether it was timed ``alone``, after `displace_kb` of
+    other memory, or within the ``graph`` of a model; `counts` what it has to do (`compiler.effort.NAMES`); `tried` what
+    was measured before it was chosen, each ``choice=nanoseconds``. `samples_ns` are samples in the order of measuring,
+    each the mean of `inner` calls back to back.
     """
 
     key: str
@@ -52,10 +59,20 @@ class CellRow:
     milli_c_after: int | None = None
     involuntary_switches: int | None = None
     load1: float | None = None
+    throttle: str = ""
+    sentinel_drift: Deviation | None = None
     inner: int | None = None
     schedule: str = ""
+    state: str = ALONE
+    displace_kb: int | None = None
+    counts: tuple[float, ...] = ()
     tried: tuple[str, ...] = ()
     samples_ns: tuple[float, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What no two rows of a table share."""
+        return self.key, self.state
 
     @property
     def usable(self) -> bool:
@@ -95,6 +112,8 @@ def from_fields(values: Sequence[str]) -> CellRow:
         raise ValueError(f"it has {len(values)} fields, not {len(COLUMNS)}")
     named = dict(zip(COLUMNS, values, strict=True))
     row = CellRow(**{name: _parse(name, text) for name, text in named.items()})
+    if row.state not in (ALONE, GRAPH):
+        raise ValueError(f"state is {row.state[:40]!r}, neither {ALONE} nor {GRAPH}")
     if row.status not in STATUSES:
         raise ValueError(f"status is {row.status[:40]!r}, not one of {', '.join(STATUSES)}")
     if not row.key or not row.family or not row.coordinates or min(row.coordinates) < 0:
@@ -129,6 +148,13 @@ def _time(text: str) -> float:
     return number
 
 
+def _deviation(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number) or number <= -1:
+        raise ValueError("no ratio less 1")
+    return number
+
+
 def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda text: parse(text) if text else None
 
@@ -142,6 +168,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "int": _integer,
     "int | None": _optional(_integer),
     "float | None": _optional(_time),
+    "Deviation | None": _optional(_deviation),
     "tuple[int, ...]": _many(_integer),
     "tuple[str, ...]": _many(str),
     "tuple[float, ...]": _many(_time),

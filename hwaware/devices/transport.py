@@ -76,10 +76,13 @@ class Transport:
             raise DeviceError(f"bad work file name {name!r}: 1 to 100 of A-Z a-z 0-9 . _ -")
         return f"{self._lease.work}/{name}"
 
-    def push_file(self, path: Path, name: str) -> str:
-        """Upload `path` as `name` into the lease's folder, removed with the lease; returns its path there."""
+    def push_file(self, path: Path, name: str, *, program: bool = False) -> str:
+        """Upload `path` as `name` into the lease's folder; returns its path there.
+
+        It goes with the lease, whoever ends that: for what is used once. A `program` may be run.
+        """
         remote = self.work_path(name)
-        upload_file(self._link, path, remote)
+        upload_file(self._link, path, remote, mode="700" if program else "600")
         return remote
 
     def pull(self, remote: str, local: Path) -> None:

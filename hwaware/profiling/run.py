@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,16 @@ from hwaware.devices.device import Device
 from hwaware.devices.facts import DeviceFacts
 from hwaware.devices.schema import Fields
 from hwaware.errors import AgentError, ModelError
+from hwaware.profiling.conditions import Surroundings
 from hwaware.profiling.target import check_runs_on, device_facts
 
 # How long to wait for another user of the device, and for the run beyond its own time-out.
 _LEASE_WAIT_S = 300.0
 _GRACE_S = 60.0
+_COOL_S = 60.0
+# As a product runs: MLPerf Mobile's least time and samples. More samples than the statistics need are thinned out.
+SHIPPED_MS, SHIPPED_COUNT = 60_000, 1_024
+_PINNED_MS, _PINNED_COUNT = 1_000, 100
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,10 @@ class OpSamples:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run gave: nanoseconds a call, bytes of memory, outputs in the model's order."""
+    """What one run gave: nanoseconds a call, bytes of memory, outputs in the model's order.
+
+    `state` is what a report keeps of the device's state while it was measured, `around` what can be judged of it.
+    """
 
     facts: DeviceFacts
     threads: int
@@ -45,8 +53,33 @@ class RunResult:
     arena: int
     peak_rss: int | None
     state: dict[str, Any]
+    around: Surroundings
     ops: tuple[OpSamples, ...] = ()
     outputs: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+
+def protocol_arguments(protocol: str, min_time_ms: int | None, min_count: int | None) -> tuple[list[str], int, int]:
+    """The agent's options for a protocol, and the least milliseconds and samples under it."""
+    if protocol == "as-shipped":
+        return ["--no-pin", "--thin"], max(SHIPPED_MS, min_time_ms or 0), max(SHIPPED_COUNT, min_count or 0)
+    time_ms = _PINNED_MS if min_time_ms is None else min_time_ms
+    return ["--lock-frequency"], time_ms, _PINNED_COUNT if min_count is None else min_count
+
+
+def _state(run: Fields, around: Surroundings) -> dict[str, Any]:
+    kept = {name: value for name, value in asdict(around).items() if name not in ("lock", "sentinels_ns", "governor")}
+    before, after = around.sentinels_ns
+    return {
+        "cpus": list(run.integers("cpus")),
+        "pinned": run.boolean("pinned"),
+        "converged": run.boolean("converged"),
+        "stride": run.integer("stride", least=1),
+        "governor_during": around.governor,
+        "sentinel_before_ns": before,
+        "sentinel_after_ns": after,
+        **around.lock.state(),
+        **kept,
+    }
 
 
 def check_inputs(artifact: Artifact, inputs: Sequence[np.ndarray]) -> None:
@@ -73,25 +106,27 @@ def run_artifact(
     min_time_ms: int | None = None,
     min_count: int | None = None,
     seed: int = 1,
+    pushed: str | None = None,
 ) -> RunResult:
     """Measure `artifact` on `device` under the device's lease.
 
-    Without `inputs` the agent fills them at random. The protocol ``as-shipped`` takes at least 1024 samples and 60 s
-    (MLPerf Mobile), ``pinned`` as many as `min_time_ms` and `min_count` ask for.
+    Without `inputs` the agent fills them at random. ``pinned`` keeps each thread on a CPU of its own, at a fixed
+    frequency where the device lets us, for `min_time_ms` and `min_count` samples. ``as-shipped`` leaves threads and
+    frequency to the system and measures for at least 60 s and 1024 samples (MLPerf Mobile), or more if asked to.
+    `pushed` is where the agent is on the device already.
     """
     check_runs_on(artifact, device)
     facts = device_facts(device)
     if inputs is not None:
         check_inputs(artifact, inputs)
-    shipped = protocol == "as-shipped"
-    time_ms = min_time_ms if min_time_ms is not None else (60_000 if shipped else 1_000)
-    count = min_count if min_count is not None else (1_024 if shipped else 100)
+    protocol_words, time_ms, count = protocol_arguments(protocol, min_time_ms, min_count)
     timeout_ms = max(600_000, 20 * time_ms)
     transport = device.transport
     with transport.lease(wait=_LEASE_WAIT_S), tempfile.TemporaryDirectory() as scratch:
-        agent = transport.push(artifact.agent)
+        agent = transport.push(artifact.agent) if pushed is None else pushed
         argv = [agent, "run", "--threads", str(threads), "--min-time-ms", str(time_ms), "--min-count", str(count)]
-        argv += ["--timeout-ms", str(timeout_ms), "--seed", str(seed)]
+        argv += ["--timeout-ms", str(timeout_ms), "--seed", str(seed), "--cool-ms", str(int(_COOL_S * 1000))]
+        argv += protocol_words
         if per_op:
             argv.append("--per-op")
         outputs: list[str] = []
@@ -103,7 +138,7 @@ def run_artifact(
             outputs = [transport.work_path(f"output{i}.npy") for i in range(len(artifact.manifest["outputs"]))]
             for path in outputs:
                 argv += ["--output", path]
-        done = transport.run(argv, timeout=timeout_ms / 1000 + _GRACE_S)
+        done = transport.run(argv, timeout=timeout_ms / 1000 + _COOL_S + _GRACE_S)
         result = _parse(done.stdout, done.returncode, done.stderr, device.name)
         arrays = []
         for index, remote in enumerate(outputs):
@@ -112,16 +147,7 @@ def run_artifact(
             arrays.append(_load(local, artifact.manifest["outputs"][index], device.name))
     run, ops = result
     memory = run.section("memory")
-    state = {
-        "cpus": list(run.integers("cpus")),
-        "involuntary_switches": run.integer("involuntary_switches"),
-        "load1": run.number("load1"),
-        "converged": run.boolean("converged"),
-        "khz_before": run.integer_or_none("khz_before"),
-        "khz_after": run.integer_or_none("khz_after"),
-        "milli_c_before": run.integer_or_none("milli_c_before"),
-        "milli_c_after": run.integer_or_none("milli_c_after"),
-    }
+    around = Surroundings.read(run)
     return RunResult(
         facts=facts,
         threads=threads,
@@ -131,7 +157,8 @@ def run_artifact(
         weights=memory.integer("weights"),
         arena=memory.integer("arena"),
         peak_rss=memory.integer_or_none("peak_rss"),
-        state=state,
+        state=_state(run, around),
+        around=around,
         ops=tuple(OpSamples(op.word("name"), op.text("key"), op.numbers("samples_ns")) for op in ops),
         outputs=tuple(arrays),
     )

@@ -10,9 +10,11 @@ import numpy as np
 
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
+from hwaware.fields import Fields
+from hwaware.profiling.conditions import device_conditions
 from hwaware.profiling.run import RunResult, run_artifact
-from hwaware.reports.latency_report import LatencyReport
-from hwaware.reports.parts import Memory, Predicted, op_latencies
+from hwaware.reports.latency_report import REPORT, LatencyReport
+from hwaware.reports.parts import Memory, Predicted, op_latencies, read_predicted
 
 
 def report_of(artifact: Artifact, device: Device, result: RunResult) -> LatencyReport:
@@ -39,16 +41,8 @@ def report_of(artifact: Artifact, device: Device, result: RunResult) -> LatencyR
 
 
 def conditions(result: RunResult) -> dict[str, Any]:
-    """The machine's state around the run. Frequencies are not locked by this version."""
-    governors = sorted({cpu.governor for cpu in result.facts.cpus if cpu.governor})
-    return {
-        "power_mode": None,
-        "governor": ",".join(governors) or None,
-        "frequency_locked": False,
-        "kernel": result.facts.kernel,
-        "emulated": result.facts.emulated,
-        **result.state,
-    }
+    """The machine's state around the run; `governor` is the one the run found and left, not the one during it."""
+    return {**device_conditions(result.facts, result.around.lock), **result.state}
 
 
 def warnings(result: RunResult) -> list[str]:
@@ -59,6 +53,9 @@ def warnings(result: RunResult) -> list[str]:
     if result.state["load1"] > len(result.facts.cpus):
         load, cpus = result.state["load1"], len(result.facts.cpus)
         found.append(f"load average {load:.1f} with {cpus} CPUs: stop other work, run again")
+    slowed = result.around.slowed()
+    if slowed:
+        found.append(f"{slowed}: cool it, check its power supply, run again")
     if not result.state["converged"]:
         found.append("the warm-up did not settle: the machine is busy or throttling, run again")
     return found
@@ -67,8 +64,7 @@ def warnings(result: RunResult) -> list[str]:
 def _predicted(stored: Any) -> Predicted | None:
     if not isinstance(stored, Mapping):
         return None
-    low, high = stored["interval_ms"]
-    return Predicted(float(stored["latency_ms"]), (float(low), float(high)), str(stored["table"]))
+    return read_predicted(Fields("the artifact's manifest", "extra.predicted", stored, REPORT))
 
 
 def measure(

@@ -9,6 +9,7 @@ import pytest
 
 from hwaware.compiler.choice import Choice, Variant
 from hwaware.errors import AgentError
+from hwaware.profiling.conditions import FrequencyLock
 from hwaware.profiling.lines import BenchLines
 from tests.costs.tables import conv, pool
 
@@ -28,10 +29,18 @@ GOOD: dict[str, Any] = {
     "arg_bytes": 4000,
     "workspace_bytes": 0,
     "peak_rss_delta_bytes": None,
+    "sentinel_before_ns": 98000,
+    "sentinel_after_ns": 98000,
+    "frequency_locked": True,
+    "locked_khz": 1800000,
+    "lock_reason": None,
     "khz_before": 1800000,
+    "khz_min": 1790000,
     "khz_after": 1800000,
+    "governor": "performance",
     "milli_c_before": None,
     "milli_c_after": 51000,
+    "throttle": None,
     "load1": 0.25,
 }
 
@@ -42,12 +51,16 @@ def lines() -> BenchLines:
 
 
 def test_a_good_line_is_a_row(lines: BenchLines) -> None:
-    row = lines.read(json.dumps(GOOD))
-    assert row is not None
+    reading = lines.read(json.dumps(GOOD))
+    assert reading is not None
+    row = reading.row
     assert (row.kind, row.coordinates, row.status, row.n, row.p50_ns) == ("conv2d", (4, 8), "ok", 5, 1000.0)
     assert row.samples_ns == (1000.0, 1001.5, 999.0, 1000.0, 1002.0)
     assert (row.weight_bytes, row.milli_c_after, row.peak_rss_delta_bytes) == (1184, 51000, None)
-    assert lines.measured == {CONV.id}
+    assert (reading.id, lines.measured) == (CONV.id, {CONV.id})
+    assert reading.around is not None
+    assert reading.around.lock == FrequencyLock(True, 1800000, None)
+    assert (reading.around.sentinels_ns, reading.around.khz_min) == ((98000.0, 98000.0), 1790000)
     assert not lines.finished
     assert lines.read('{"type":"done","cells":1}') is None
     assert lines.finished
@@ -55,39 +68,27 @@ def test_a_good_line_is_a_row(lines: BenchLines) -> None:
 
 def test_a_failed_cell_is_a_row_with_its_reason(lines: BenchLines) -> None:
     failed = {"type": "cell", "id": POOL.id, "status": "failed", "reason": "signal SIGILL\x1b[2J\n(illegal)"}
-    row = lines.read(json.dumps(failed))
-    assert row is not None
-    assert row.status == "failed"
+    reading = lines.read(json.dumps(failed))
+    assert reading is not None
+    row = reading.row
+    assert (row.status, reading.around) == ("failed", None)
     assert row.reason == "signal SIGILL [2J (illegal)"
     assert not row.usable
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"samples_ns": [1000.0, 2000.0] * 10}, "spread by"),
-        ({"involuntary_switches": 50}, "lost the processor 50 times in 5 samples"),
-        ({"khz_after": 900000}, "frequency went from 1800000 to 900000 kHz"),
-    ],
+    ("said", "kept"), [(None, ""), ("none", ""), ("throttled", "throttled"), ("hot_trip+not_cooled",) * 2]
 )
-def test_bad_conditions_make_a_cell_unstable(lines: BenchLines, change: dict[str, Any], said: str) -> None:
-    row = lines.read(json.dumps(GOOD | change))
-    assert row is not None
-    assert row.status == "unstable"
-    assert said in row.reason
-    assert row.usable
-
-
-def test_the_clocks_resolution_is_no_instability(lines: BenchLines) -> None:
-    row = lines.read(json.dumps(GOOD | {"samples_ns": [20.0, 40.0, 30.0, 20.0, 50.0, 40.0]}))
-    assert row is not None
-    assert row.status == "ok"
+def test_throttle_flags_stand_in_the_row(lines: BenchLines, said: str | None, kept: str) -> None:
+    reading = lines.read(json.dumps(GOOD | {"throttle": said}))
+    assert reading is not None
+    assert reading.row.throttle == kept
 
 
 def test_times_of_zero_are_no_measurement(lines: BenchLines) -> None:
-    row = lines.read(json.dumps(GOOD | {"samples_ns": [0.0, 0.0]}))
-    assert row is not None
-    assert row.status == "failed"
+    reading = lines.read(json.dumps(GOOD | {"samples_ns": [0.0, 0.0]}))
+    assert reading is not None
+    assert (reading.row.status, reading.around) == ("failed", None)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,10 @@ def test_times_of_zero_are_no_measurement(lines: BenchLines) -> None:
         json.dumps(GOOD | {"samples_ns": None}),
         json.dumps(GOOD).replace("1001.5", "NaN"),
         json.dumps(GOOD | {"inner": 0}),
+        json.dumps(GOOD | {"throttle": "Throttled; rm"}),
+        json.dumps(GOOD | {"throttle": ["throttled"]}),
+        json.dumps(GOOD | {"frequency_locked": 1}),
+        json.dumps(GOOD | {"sentinel_after_ns": 0}),
         json.dumps(GOOD | {"cold_ns": 1e300}),
         json.dumps({key: value for key, value in GOOD.items() if key != "load1"}),
     ],

@@ -1,0 +1,138 @@
+"""Which measurements are trusted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwaware.costs.row import CellRow
+from hwaware.devices.facts import DeviceFacts
+from hwaware.profiling.conditions import FrequencyLock, Surroundings, Witness, device_conditions, judged
+from hwaware.profiling.lines import BenchLines
+from tests.devices.test_facts import PI
+from tests.profiling.test_lines import CONV, GOOD
+
+QUIET = Surroundings(
+    lock=FrequencyLock(False),
+    sentinels_ns=(100.0, 100.0),
+    khz_before=None,
+    khz_min=None,
+    khz_after=None,
+    milli_c_before=None,
+    milli_c_after=None,
+    governor=None,
+    throttle="",
+    involuntary_switches=0,
+    load1=0.1,
+)
+
+
+def judge(change: dict[str, Any], usual: float = 98000.0) -> CellRow:
+    """The row of a line of the agent, on a device whose sentinel usually takes `usual` nanoseconds."""
+    reading = BenchLines({CONV.id: CONV}, 1, "board").read(json.dumps(GOOD | change))
+    assert reading is not None
+    assert reading.around is not None
+    witness = Witness()
+    for _ in range(10):
+        witness.hear(replace(QUIET, sentinels_ns=(usual, usual)))
+    witness.hear(reading.around)
+    return judged(reading.row, reading.around, witness)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"samples_ns": [1000.0, 2000.0] * 10}, "spread by"),
+        ({"involuntary_switches": 50}, "lost the processor 50 times in 5 samples"),
+        ({"khz_before": 1500000, "locked_khz": None}, "frequency rose from 1500000 to 1800000 kHz"),
+        ({"sentinel_before_ns": 110000, "sentinel_after_ns": 120000}, "12% slower than usual (sentinel)"),
+        ({"sentinel_before_ns": 80000, "sentinel_after_ns": 80000}, "18% faster than usual (sentinel)"),
+    ],
+)
+def test_what_wavers_is_unstable(change: dict[str, Any], said: str) -> None:
+    row = judge(change)
+    assert row.status == "unstable"
+    assert said in row.reason
+    assert row.usable
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"throttle": "under_voltage+soft_temperature_limit"}, "reports under voltage, soft temperature limit"),
+        ({"throttle": "passive_trip+not_cooled"}, "reports passive trip"),
+        ({"khz_after": 900000}, "frequency fell from 1800000 to 900000 kHz"),
+        ({"khz_min": 1200000}, "frequency fell from 1800000 to 1200000 kHz"),
+        ({"khz_before": 1200000, "khz_min": 1200000, "khz_after": 1200000}, "fell from 1800000 to 1200000"),
+        ({"throttle": "throttled", "samples_ns": [1000.0, 2000.0] * 10}, "reports throttled"),
+    ],
+)
+def test_what_was_slowed_down_is_throttled(change: dict[str, Any], said: str) -> None:
+    row = judge(change)
+    assert row.status == "throttled"
+    assert said in row.reason
+    assert row.usable
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"throttle": "none"},
+        {"throttle": "not_cooled"},
+        {"khz_before": None, "khz_min": None, "khz_after": None, "locked_khz": None},
+        {"khz_min": 1790000},
+        {"samples_ns": [20.0, 40.0, 30.0, 20.0, 50.0, 40.0]},  # the clock's resolution
+        {"sentinel_before_ns": 150000},  # somebody who left before the cell was over
+        {"sentinel_after_ns": 150000},
+        {"sentinel_before_ns": 100000, "sentinel_after_ns": 102000},
+    ],
+)
+def test_what_is_sound_is_ok(change: dict[str, Any]) -> None:
+    row = judge(change)
+    assert (row.status, row.reason) == ("ok", "")
+
+
+def test_a_governor_that_idles_before_each_cell_is_no_drift() -> None:
+    witness = Witness()
+    idle = replace(QUIET, sentinels_ns=(300.0, 100.0))
+    for _ in range(9):
+        witness.hear(idle)
+    assert (witness.sentinel_ns, witness.drift(idle)) == (100.0, 0.0)
+
+
+sentinels = st.tuples(*[st.floats(1, 1e9)] * 2)
+
+
+@given(st.lists(sentinels, min_size=1, max_size=30), st.floats(0.01, 100))
+def test_drift_does_not_depend_on_how_fast_the_device_is(pairs: list[tuple[float, float]], factor: float) -> None:
+    plain, scaled = Witness(), Witness()
+    for before, after in pairs:
+        plain.hear(replace(QUIET, sentinels_ns=(before, after)))
+        scaled.hear(replace(QUIET, sentinels_ns=(before * factor, after * factor)))
+    for before, after in pairs:
+        drift = plain.drift(replace(QUIET, sentinels_ns=(before, after)))
+        other = scaled.drift(replace(QUIET, sentinels_ns=(before * factor, after * factor)))
+        assert drift is not None
+        assert other is not None
+        # Two sentinels may be equally far from the median, one on either side.
+        assert abs(other) == pytest.approx(abs(drift), rel=1e-6, abs=1e-9)
+
+
+def test_a_witness_who_heard_nothing() -> None:
+    witness = Witness()
+    assert (witness.sentinel_ns, witness.drift(QUIET), witness.lock) == (None, None, None)
+
+
+def test_conditions_tell_what_the_agent_said() -> None:
+    facts = DeviceFacts.from_dict(PI, "pi4")
+    assert device_conditions(facts)["frequency_locked"] is None
+    found = device_conditions(facts, FrequencyLock(False, None, "scaling_governor of cpu 0 Permission denied"))
+    assert (found["governor"], found["frequency_locked"]) == ("ondemand", False)
+    assert found["lock_reason"] == "scaling_governor of cpu 0 Permission denied"
+    assert device_conditions(facts, FrequencyLock(True, 1500000))["locked_khz"] == 1500000
