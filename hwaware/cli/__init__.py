@@ -14,6 +14,7 @@ VERBS = {
     "demo": "run the whole way on embedded data and end with a report page",
     "devices": "list, add, trust, show and remove devices",
     "profile": "measure a model's operations on a device into a cost table",
+    "merge": "merge cost tables of one device",
     "predict": "latency and memory of a model, answered from a cost table",
     "compress": "shrink a task's model to a budget by measured costs",
     "compile": "compile a model for a device",

@@ -12,7 +12,7 @@ from hwaware.errors import TableError
 from hwaware.fields import Fields
 from hwaware.files import Document, read_json, write_text_atomic
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 KIND = "hwaware-cost-table"
 TABLE = Document("cost table", "`hwaware profile MODEL --device NAME --out DIR` makes one", TableError)
 
@@ -23,7 +23,9 @@ class Manifest:
 
     `fingerprint` is `DeviceFacts.fingerprint()` and decides, with `toolchain`, `threads`, `protocol` and `rule` (how a
     cell is timed), whether two measurements belong together. `models` were profiled into the table. `overhead_ns` is
-    added once to the sum of a model's operations. `validation` says how far predictions were off, None if untested.
+    added once to the sum of a model's operations. `validation` says how far predictions of whole models were off, None
+    if untested; `fit` is what is known of the errors of the cost model (`costs.fit`), `memory` of peak memory
+    (`costs.memory`).
     """
 
     device: str
@@ -40,6 +42,8 @@ class Manifest:
     emulated: bool = False
     overhead_ns: float = 0.0
     validation: Mapping[str, Any] | None = None
+    fit: Mapping[str, Any] | None = None
+    memory: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     complete: bool = False
     cells: int = 0
@@ -78,8 +82,10 @@ class Manifest:
             created=top.text("created"),
             models=top.texts("models"),
             emulated=_boolean(top, "emulated"),
-            overhead_ns=top.number("overhead_ns", low=0.0),
-            validation=top.section("validation").values if top.has("validation") else None,
+            overhead_ns=top.number("overhead_ns"),
+            validation=_section(top, "validation"),
+            fit=_section(top, "fit"),
+            memory=_section(top, "memory"),
             notes=top.texts("notes"),
             complete=_boolean(top, "complete"),
             cells=top.integer("cells"),
@@ -91,32 +97,12 @@ class Manifest:
         return replace(self, models=tuple(dict.fromkeys((*self.models, model))))
 
 
+def _section(fields: Fields, name: str) -> Mapping[str, Any] | None:
+    return fields.section(name).values if fields.has(name) else None
+
+
 def _boolean(fields: Fields, name: str) -> bool:
     value = fields.raw(name)
     if not isinstance(value, bool):
         raise fields.error(name, "must be true or false")
     return value
-
-
-def difference(name: str, ours: Any, theirs: Any) -> str | None:
-    """In words, where two values first differ; None where they are equal."""
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        # Hashes say that something differs, not what.
-        for key in sorted({*ours, *theirs} - {"sha256"}, key=str):
-            found = difference(f"{name} {key}", ours.get(key), theirs.get(key))
-            if found is not None:
-                return found
-        return None
-    if ours == theirs or (
-        isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and list(ours) == list(theirs)
-    ):
-        return None
-    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
-        extra, lacking = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
-        parts = [
-            f"{word} {', '.join(map(str, items[:5]))}"
-            for word, items in (("with", extra), ("without", lacking))
-            if items
-        ]
-        return f"{name}: the table {' and '.join(parts)}"
-    return f"{name}: {ours!r} in the table, {theirs!r} here"

@@ -29,15 +29,15 @@ def parse_rows(text: str, source: Path, remedy: str) -> list[CellRow]:
     """Rows of a whole file. Raises TableError naming the file, the line and what is wrong with it."""
     lines = csv.reader(io.StringIO(text), strict=True)
     rows: list[CellRow] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     try:
         if next(lines, None) != list(COLUMNS):
             raise ValueError("the header is not that of a cost table")
         for fields in lines:
             row = from_fields(fields)
-            if row.key in seen:
+            if row.identity in seen:
                 raise ValueError(f"the cell {row.key[:80]} occurs twice")
-            seen.add(row.key)
+            seen.add(row.identity)
             rows.append(row)
     except (ValueError, csv.Error) as error:
         raise TableError(f"{source} is corrupt at line {max(1, lines.line_num)}: {error}; {remedy}") from error

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwaware.costs.choices import Choices
-from hwaware.costs.manifest import TABLE, Manifest, difference
+from hwaware.costs.manifest import TABLE, Manifest
 from hwaware.costs.row import CellRow
 from hwaware.costs.rows_file import HEADER, format_row, parse_rows
 from hwaware.errors import BuildError, TableError
@@ -88,27 +88,7 @@ class CostTable:
         """Floats in a vector of the target: the step in which output channels cost."""
         return int(self.manifest.target.get("lanes", 1))
 
-    def check_device(
-        self, fingerprint: Mapping[str, Any], toolchain: Mapping[str, Any], threads: int | None = None
-    ) -> None:
-        """Refuse, naming the difference, to answer for another device, toolchain or number of threads."""
-        check_same(self.manifest, {"fingerprint": fingerprint, "toolchain": toolchain, "threads": threads})
-
-
-_WORDS = {"fingerprint": "device", "rule": "measuring rule"}
-
-
-def check_same(manifest: Manifest, here: Mapping[str, Any]) -> None:
-    """Raise TableError where one of the named fields of `manifest` is not what it is `here` (None: not asked)."""
-    for name, value in here.items():
-        found = None if value is None else difference(_WORDS.get(name, name), getattr(manifest, name), value)
-        if found is not None:
-            raise TableError(
-                f"the cost table of device {manifest.device} does not fit: {found}; "
-                "profile again into another --out with `hwaware profile MODEL --device NAME --out DIR`"
-            )
-
 
 def unique(rows: Sequence[CellRow]) -> tuple[CellRow, ...]:
     """The last row of every cell, in the order of their first."""
-    return tuple({row.key: row for row in rows}.values())
+    return tuple({row.identity: row for row in rows}.values())
