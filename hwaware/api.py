@@ -13,6 +13,7 @@ from hwaware.compiler.artifact import Artifact, build_artifact
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
 from hwaware.profiling.profile import profile as profile_into
+from hwaware.profiling.rounds import MOST_ROUNDS
 from hwaware.profiling.schedules import search_choices, table_choices
 from hwaware.profiling.target import target_of
 
@@ -26,13 +27,16 @@ def profile(
     threads: int = 1,
     budget_s: float | None = None,
     resume: bool = False,
+    rounds: int = MOST_ROUNDS,
 ) -> CostTable:
-    """Measure `model`'s operations, at the widths its channel groups could take, on `device`.
+    """Measure `model`'s operations, and at most `rounds` rounds of narrower variants of it, on `device`.
 
     The table is written to `out` (default: a new temporary folder). Raises DeviceError, ModelError or BuildError.
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
-    return profile_into(model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume)
+    return profile_into(
+        model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume, rounds=rounds
+    )
 
 
 def compile(

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from hwaware.compiler.assemble import assemble
-from hwaware.compiler.build import compile_module
+from hwaware.compiler.assemble import Assembled, assemble
+from hwaware.compiler.build import write_object
 from hwaware.compiler.choice import Choice, Chooser
 from hwaware.compiler.library import write_library
 from hwaware.compiler.link import link_agent, run_tool, toolchain
@@ -104,13 +104,7 @@ def _replace(scratch: Path, out: Path) -> None:
 def _write(
     program: Program, target: Target, folder: Path, name: str, chooser: Chooser | None, extra: dict[str, Any]
 ) -> dict[str, Any]:
-    assembled = assemble(program, target, name, chooser)
-    module = compile_module(assembled.kernels, target)
-    module.mod.write_to_file(str(folder / "kernels.o"), "o")
-    (folder / "weights.bin").write_bytes(assembled.weights)
-    link_agent(
-        target, assembled.tables.source(), [folder / "kernels.o"], folder / "agent", weights_assembly("weights.bin")
-    )
+    assembled = write_agent(program, target, folder, name, chooser)
     write_library(assembled.tables, target, folder)
     tools = toolchain(target)
     run_tool([*tools.cc, "-shared", "-o", "model.so", "kernels.o"], folder, "linking model.so")
@@ -131,6 +125,17 @@ def _write(
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
     return manifest
+
+
+def write_agent(program: Program, target: Target, folder: Path, name: str, chooser: Chooser | None = None) -> Assembled:
+    """Compile `program` into the executable ``agent`` in `folder`, beside its ``kernels.o`` and ``weights.bin``."""
+    assembled = assemble(program, target, name, chooser)
+    write_object(assembled.kernels, target, folder / "kernels.o")
+    (folder / "weights.bin").write_bytes(assembled.weights)
+    link_agent(
+        target, assembled.tables.source(), [folder / "kernels.o"], folder / "agent", weights_assembly("weights.bin")
+    )
+    return assembled
 
 
 def _tensor(name: str, spec: Any) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from hwaware.compression.shrink import Shrinker
 from hwaware.compression.task import Task, check, evaluate
 from hwaware.compression.train import fit
 from hwaware.compression.width_costs import WidthCosts
-from hwaware.costs.model import CostModel, Prediction
+from hwaware.costs.model import CostModel
+from hwaware.costs.prediction import Prediction
 from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture_batched
@@ -76,7 +77,8 @@ def compress(
         raise BudgetError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
     report = on_progress or _silent
     check(task)
-    source = table if isinstance(table, CostModel) else CostModel(table)
+    # Where the table only guesses, a search would go for its errors.
+    source = table if isinstance(table, CostModel) else CostModel(table, beyond=False)
     graph = capture_batched(task.model, task.example_inputs)
     baseline = GraphModel(graph, task.example_inputs).eval()
     static = baseline.graph_for(task.example_inputs)

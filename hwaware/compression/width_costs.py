@@ -18,8 +18,8 @@ from hwaware.compiler.schedules import generate, variant
 from hwaware.compiler.targets import Target
 from hwaware.compression.budget import Costs
 from hwaware.compression.outline import Outline, OutlineOp, Widths
-from hwaware.costs.model import Cost, Prediction
-from hwaware.costs.slopes import TOLERANCE
+from hwaware.costs.prediction import Cost, Prediction
+from hwaware.costs.steps import TOLERANCE
 from hwaware.errors import MissingCostError, ModelError
 from hwaware.graph.channels import ChannelGroup
 from hwaware.graph.ir import Graph

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from hwaware.compiler.choice import Choice
 from hwaware.costs.family import Coordinates, family
-from hwaware.costs.row import CellRow
+from hwaware.costs.row import ALONE, CellRow
 from hwaware.graph.workload import Workload
 
 
@@ -28,7 +28,11 @@ class Choices:
         made = cls()
         for row in rows:
             if row.usable and row.schedule:
-                made._keep(row.key, row.family, row.coordinates, Choice.parse(row.schedule))
+                choice = Choice.parse(row.schedule)
+                made._own[row.key] = choice
+                # Widths that were measured as part of a model took their choice over from a neighbour themselves.
+                if row.state == ALONE:
+                    made._keep(row.key, row.family, row.coordinates, choice)
         return made
 
     def add(self, workload: Workload, choice: Choice) -> None:

@@ -2,91 +2,72 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from hwaware.costs.family import Coordinates, family, resizable, with_coordinates
-from hwaware.costs.interpolate import Point, Weights, weights_at
-from hwaware.costs.row import CellRow
-from hwaware.costs.steps import effective
+from hwaware.compiler.effort import effort
+from hwaware.compiler.schedules import variant
+from hwaware.compiler.target import Target
+from hwaware.compiler.targets import restored_target
+from hwaware.costs.family import Coordinates, family
+from hwaware.costs.fit import Fit, ScheduleFit, anchor_of, place_of
+from hwaware.costs.prediction import INTERPOLATED, MEASURED, PREDICTED, Cost, OpCost, Prediction
+from hwaware.costs.row import ALONE, GRAPH, CellRow
 from hwaware.costs.table import CostTable
 from hwaware.errors import MissingCostError
 from hwaware.graph.lower.program import Program
 from hwaware.graph.workload import Workload
 
-MEASURED, INTERPOLATED = "measured", "interpolated"
-# Half-width of the interval midway between two measured points, as a share of their difference: a cost that rises
-# from one to the other, anyhow, is that far off a straight line at most half the way (0.5); usually much less.
-_BEND = 0.25
-# What only moves elements comes in odd shapes when networks are sliced unevenly.
-_MOVES = ("copy", "map")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one operation, in milliseconds; `interval_ms` is (low, high), `provenance` measured or interpolated."""
-
-    latency_ms: float
-    interval_ms: tuple[float, float]
-    provenance: str
-    weight_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class OpCost:
-    """One operation of a predicted model."""
-
-    name: str
-    key: str
-    latency_ms: float
-    provenance: str
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A model's latency and memory; `missing` are keys without a cost, and then `latency_ms` covers the rest only."""
-
-    latency_ms: float
-    interval_ms: tuple[float, float]
-    memory_bytes: Mapping[str, int]
-    ops: tuple[OpCost, ...]
-    missing: tuple[str, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """The JSON document of ``hwaware predict --json``."""
-        return asdict(self) | {"interval_ms": list(self.interval_ms), "missing": list(self.missing)}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A measured point of a family, in milliseconds."""
-
-    ms: float
-    low: float
-    high: float
-    coordinates: Coordinates
+# Of the logarithm of a whole model's latency, where a table has not been validated: what adding up operations leaves
+# out. And how many deviations a 90 % interval reaches.
+_MODEL_SPREAD, _REACH = 0.03, 1.645
 
 
 @dataclass
 class CostModel:
-    """Answers from one table. Costs are cached: a workload is looked up once."""
+    """Answers from one table, each workload looked up once.
+
+    What lies beyond the measured widths, or is of no measured family, is answered from the counts alone and said to
+    be `predicted`; without `beyond` it is missing.
+    """
 
     table: CostTable
+    beyond: bool = True
     _cells: dict[str, CellRow] = field(init=False, repr=False)
-    _families: dict[str, list[CellRow]] = field(init=False, repr=False)
-    _points: dict[str, dict[Point, _Place]] = field(init=False, repr=False, default_factory=dict)
+    _reach: dict[str, list[Coordinates]] = field(init=False, repr=False)
     _costs: dict[str, Cost] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._cells = {row.key: row for row in self.table.rows}
-        self._families = {}
+        # Of two rows of one workload the one in the state that is asked for counts.
+        by_state = sorted(self.table.rows, key=lambda row: (row.usable, row.state == GRAPH))
+        self._cells = {row.key: row for row in by_state}
+        self._reach = {}
         for row in self.table.rows:
             if row.usable:
-                self._families.setdefault(row.family, []).append(row)
+                self._reach.setdefault(anchor_of(row.family), []).append(row.coordinates)
+
+    @cached_property
+    def _target(self) -> Target:
+        return restored_target(self.table.manifest.target)
+
+    @cached_property
+    def _known(self) -> Mapping[str, Any]:
+        return self.table.manifest.fit or {}
+
+    @cached_property
+    def _fit(self) -> Fit:
+        return Fit(self.table.rows, self.table.lanes)
+
+    @cached_property
+    def _state(self) -> str:
+        """How operations are asked for: as whole models have them, if the table has seen any."""
+        return GRAPH if any(row.state == GRAPH for row in self.table.rows) else ALONE
 
     def cost(self, workload: Workload) -> Cost:
-        """The cost of `workload`. Raises MissingCostError where the table neither has nor surrounds it."""
+        """The cost of `workload`. Raises MissingCostError where the table cannot tell."""
         key = workload.key
         if key not in self._costs:
             self._costs[key] = self._cost(workload, key)
@@ -94,42 +75,28 @@ class CostModel:
 
     def _cost(self, workload: Workload, key: str) -> Cost:
         row = self._cells.get(key)
-        if row is not None and row.usable:
-            place = _place(row)
-            return Cost(place.ms, (place.low, place.high), MEASURED, row.weight_bytes)
-        member = family(workload)
-        points = self.points(workload)
-        weights = weights_at(points, self._effective(workload, member.coordinates))
-        if weights is None:
-            bound = _bound(points, member.coordinates) if workload.kind in _MOVES else None
-            if bound is None:
-                raise MissingCostError(self._missing(workload, row))
-            return bound
-        return _mix(points, weights)
+        measured = row is not None and row.usable
+        if row is not None and measured and (row.state == self._state or not row.counts):
+            return _of_row(row)
+        place = family(workload)
+        choice = variant(workload, self._target, self.table.choices).choice
+        fit: ScheduleFit | None = self._fit.schedule(choice.schedule)
+        inside = self._inside(place.key, place.coordinates)
+        if fit is None or not (inside or self.beyond):
+            if row is not None and measured:
+                return _of_row(row)
+            raise MissingCostError(self._missing(workload, row))
+        counts = effort(workload, self._target, choice)
+        found = fit.at(place_of(place.key, place.coordinates, self.table.lanes, self._state), counts, inside=inside)
+        provenance = MEASURED if measured else INTERPOLATED if inside else PREDICTED
+        return _cost(found.ns, found.spread, provenance, None if row is None else row.weight_bytes)
 
-    def points(self, workload: Workload) -> Mapping[Point, _Place]:
-        """The measured points of the workload's family over its padded widths; the widest of a step stands for it."""
-        member = family(workload)
-        if member.key not in self._points:
-            found: dict[Point, _Place] = {}
-            rows = [*self._unit(workload), *self._families.get(member.key, ())]
-            for row in sorted(rows, key=lambda item: item.coordinates):
-                found[self._effective(workload, row.coordinates)] = _place(row)
-            self._points[member.key] = found
-        return self._points[member.key]
-
-    def _unit(self, workload: Workload) -> list[CellRow]:
-        """One channel is where families meet: a depthwise convolution of it is a plain one, by its key."""
-        width = len(family(workload).coordinates)
-        if width != 1 or not resizable(workload):
-            return []
-        row = self._cells.get(with_coordinates(workload, (1,)).key)
-        if row is None or not row.usable or len(row.coordinates) == width:
-            return []
-        return [CellRow(**{**vars(row), "coordinates": (1,)})]
-
-    def _effective(self, workload: Workload, coordinates: Coordinates) -> Point:
-        return tuple(map(float, effective(workload, coordinates, self.table.lanes)))
+    def _inside(self, name: str, coordinates: Coordinates) -> bool:
+        """Whether widths lie among those measured of an anchor."""
+        known = self._reach.get(anchor_of(name), [])
+        return bool(known) and all(
+            min(widths) <= at <= max(widths) for at, widths in zip(coordinates, zip(*known, strict=True), strict=True)
+        )
 
     def predict(self, program: Program, memory_bytes: Mapping[str, int], *, partial: bool = False) -> Prediction:
         """Latency of `program`: the sum over its operations, with the table's overhead.
@@ -138,7 +105,8 @@ class CostModel:
         without a cost; with `partial` those are listed in `missing` instead.
         """
         ops, missing = [], []
-        total = low = high = self.table.manifest.overhead_ns / 1e6
+        total = self.table.manifest.overhead_ns / 1e6
+        doubts: dict[str, float] = {}
         for op in program.ops:
             workload = op.workload
             try:
@@ -150,9 +118,13 @@ class CostModel:
                 continue
             ops.append(OpCost(op.name, workload.key, cost.latency_ms, cost.provenance))
             total += cost.latency_ms
-            low += cost.interval_ms[0]
-            high += cost.interval_ms[1]
-        return Prediction(total, (low, high), dict(memory_bytes), tuple(ops), tuple(dict.fromkeys(missing)))
+            # What is wrong with a cost is wrong wherever it is used.
+            doubts[workload.key] = doubts.get(workload.key, 0.0) + cost.latency_ms * cost.spread
+        doubt = math.hypot(*doubts.values()) / total if doubts and total > 0 else 0.0
+        whole = _number(self._known.get("model_spread"), _MODEL_SPREAD)
+        reach = math.exp(_number(self._known.get("reach"), _REACH) * math.hypot(whole, doubt))
+        interval = total / reach, total * reach
+        return Prediction(total, interval, dict(memory_bytes), tuple(ops), tuple(dict.fromkeys(missing)), doubt)
 
     def _missing(self, workload: Workload, row: CellRow | None) -> str:
         manifest = self.table.manifest
@@ -161,45 +133,35 @@ class CostModel:
         if row is not None:
             return f"{start}: it failed when it was measured ({row.reason}); {command}"
         member = family(workload)
-        rows = self._families.get(member.key)
-        if not rows:
+        known = self._reach.get(anchor_of(member.key))
+        if not known:
             return f"{start}: nothing of its family ({member.key}) was measured; {command}"
-        nearest = min(rows, key=lambda item: _distance(item.coordinates, member.coordinates))
+        nearest = min(known, key=lambda widths: _distance(widths, member.coordinates))
         return (
             f"{start}: widths {member.coordinates} lie outside what was measured of {member.key}, "
-            f"nearest are {nearest.coordinates}; {command}"
+            f"nearest are {nearest}; {command}"
         )
+
+
+def _number(value: Any, default: float) -> float:
+    """An untrusted number of at most 10, or the default."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 10
+    return float(value) if usable else default
 
 
 def _distance(a: Coordinates, b: Coordinates) -> float:
     return sum(abs(x - y) / max(x, y, 1) for x, y in zip(a, b, strict=True))
 
 
-def _place(row: CellRow) -> _Place:
+def _of_row(row: CellRow) -> Cost:
     assert row.p50_ns is not None
     assert row.ci95_low_ns is not None
     assert row.ci95_high_ns is not None
-    return _Place(row.p50_ns / 1e6, row.ci95_low_ns / 1e6, row.ci95_high_ns / 1e6, row.coordinates)
+    interval = row.ci95_low_ns / 1e6, row.ci95_high_ns / 1e6
+    spread = (interval[1] - interval[0]) * 1e6 / (2 * 1.96 * row.p50_ns)
+    return Cost(row.p50_ns / 1e6, interval, MEASURED, row.weight_bytes, spread)
 
 
-def _bound(points: Mapping[Point, _Place], coordinates: Coordinates) -> Cost | None:
-    """The cheapest measured move that is no smaller in any direction: an upper bound, nearly tight for small ones."""
-    larger = [
-        place
-        for place in points.values()
-        if all(there >= here for there, here in zip(place.coordinates, coordinates, strict=True))
-    ]
-    if not larger:
-        return None
-    least = min(larger, key=lambda place: place.ms)
-    return Cost(least.ms, (0.0, least.high), INTERPOLATED)
-
-
-def _mix(points: Mapping[Point, _Place], weights: Weights) -> Cost:
-    places = [(points[point], weight) for point, weight in weights.items()]
-    value = sum(place.ms * weight for place, weight in places)
-    low = sum(place.low * weight for place, weight in places)
-    high = sum(place.high * weight for place, weight in places)
-    spread = max(place.ms for place, _ in places) - min(place.ms for place, _ in places)
-    doubt = _BEND * spread * 2 * (1 - max(weight for _, weight in places))
-    return Cost(value, (max(0.0, low - doubt), high + doubt), INTERPOLATED)
+def _cost(ns: float, spread: float, provenance: str, weight_bytes: int | None) -> Cost:
+    ms, reach = ns / 1e6, math.exp(_REACH * spread)
+    return Cost(ms, (ms / reach, ms * reach), provenance, weight_bytes, spread)

@@ -1,8 +1,8 @@
-"""Which workloads are measured for a model, so that any narrower variant of it can be predicted.
+"""Which workloads are measured alone for a model, before whole variants of it are.
 
-Three sources: the model's own operations; for each operation whose input or output channels can be pruned, a grid of
-widths; and the whole model sliced evenly to each level of the grid, which brings along what has no weights (pooling,
-additions, copies) exactly as lowering makes it.
+Three sources: the model's own operations; for each operation whose input or output channels can be pruned, the ends of
+their widths; and the whole model sliced evenly to low, middle and mixed widths, which brings along what has no weights
+(pooling, additions, copies) exactly as lowering makes it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hwaware.costs.family import family, with_coordinates
-from hwaware.graph.channels import ChannelGroup, Member, channel_groups
+from hwaware.errors import ModelError
+from hwaware.graph.channels import ChannelGroup, Member
 from hwaware.graph.ir import Graph, Node, Ref
 from hwaware.graph.lower import Program, lower
 from hwaware.graph.ops import CONV, LINEAR, MATMUL
-from hwaware.graph.slicing import slice_graph
 from hwaware.graph.workload import Workload
-from hwaware.profiling.grid import level, widths
+from hwaware.profiling.grid import ends, middle
+from hwaware.profiling.variants import prunable_groups, sliced
 
-# The model itself; its outline, between which all else is interpolated; the rest of the grid.
-OWN, COARSE, FINE = 0, 1, 2
-MOST_CELLS = 700
-_LEVELS = (0.0, 0.5, 1.0, 0.25, 0.75)
+# The model itself; the ends of its widths.
+OWN, ENDS = 0, 1
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,8 @@ class _Axes:
     tied: bool  # one group on both sides: the widths go together
 
 
-def model_cells(graph: Graph, lanes: int, *, most: int = MOST_CELLS) -> list[Cell]:
-    """The cells of `graph`, each workload once, in no particular order.
-
-    `lanes` are the floats of a vector of the target. The grid is thinned until it has at most `most` cells, but never
-    below three widths an axis.
-    """
+def model_cells(graph: Graph, lanes: int) -> list[Cell]:
+    """The cells of `graph`, each workload once, in no particular order; `lanes` are floats of the target's vectors."""
     found: dict[str, Cell] = {}
 
     def add(workload: Workload, tier: int) -> None:
@@ -60,23 +55,30 @@ def model_cells(graph: Graph, lanes: int, *, most: int = MOST_CELLS) -> list[Cel
     program = lower(graph)
     for op in program.ops:
         add(op.workload, OWN)
-    groups = [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
-    for points in (5, 4, 3):
-        grid = {
-            workload.key: Cell(workload, COARSE if corner else FINE)
-            for axes in _prunable(graph, program, groups, lanes, points)
-            for workload, corner in _grid(axes)
-        }
-        if len(grid) <= most:
-            break
-    for cell in grid.values():
-        add(cell.workload, cell.tier)
-    # Parts of a concatenation may be wide and narrow: then every second group at the other end.
-    mixed = [(0.0, 1.0), (1.0, 0.0)] if len(groups) > 1 else []
-    for shares in [*((share,) for share in _LEVELS[:points]), *mixed]:
-        for workload in _sliced(graph, groups, shares, lanes, points):
-            add(workload, FINE if 0 < shares[0] < 1 and shares[0] != 0.5 else COARSE)
+    groups = prunable_groups(graph)
+    for axes in _prunable(graph, program, groups, lanes):
+        for workload in _grid(axes):
+            add(workload, ENDS)
+    for widths in _levels(groups, lanes) if groups else ():
+        try:
+            narrower = sliced(graph, groups, widths)
+        except ModelError:
+            continue  # widths at which a grouped convolution's channels do not divide
+        for op in lower(narrower).ops:
+            add(op.workload, ENDS)
     return list(found.values())
+
+
+def _levels(groups: Sequence[ChannelGroup], lanes: int) -> Iterator[dict[str, int]]:
+    """All groups at their lowest width, at half of it, and in turn at the lowest and the whole."""
+    yield {group.name: ends(group.size, lanes)[0] for group in groups}
+    yield {group.name: middle(group.size, lanes) for group in groups}
+    # Parts of a concatenation may be wide and narrow.
+    for first in (0, 1) if len(groups) > 1 else ():
+        yield {
+            group.name: ends(group.size, lanes)[0] if index % 2 == first else group.size
+            for index, group in enumerate(groups)
+        }
 
 
 def measuring_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
@@ -86,26 +88,7 @@ def measuring_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
     return sorted(shuffled, key=lambda cell: cell.tier)
 
 
-def _sliced(
-    graph: Graph, groups: Sequence[ChannelGroup], shares: Sequence[float], lanes: int, points: int
-) -> Iterator[Workload]:
-    """Operations of `graph` with its groups at `shares` of their grids, in turn."""
-    keep = {
-        group.name: _spread(group.size, level(widths(group.size, lanes, points), share))
-        for group, share in zip(groups, itertools.cycle(shares), strict=False)
-    }
-    for op in lower(slice_graph(graph, keep)).ops if keep else ():
-        yield op.workload
-
-
-def _spread(size: int, kept: int) -> list[int]:
-    """`kept` of `size` classes, evenly: where a layer splits its channels every part keeps some."""
-    return [index * size // kept for index in range(kept)]
-
-
-def _prunable(
-    graph: Graph, program: Program, groups: Sequence[ChannelGroup], lanes: int, points: int
-) -> Iterator[_Axes]:
+def _prunable(graph: Graph, program: Program, groups: Sequence[ChannelGroup], lanes: int) -> Iterator[_Axes]:
     """Operations of `graph` with weights, and the widths their channel groups give them."""
     members: dict[tuple[str, int], list[tuple[ChannelGroup, Member]]] = {}
     for group in groups:
@@ -125,7 +108,7 @@ def _prunable(
             dims = (0,)  # depthwise: one filter a channel, or a multiple of them
         sides = [members.get((weight, dim), []) for dim in dims]
         ranges = tuple(
-            _widths(size, graph.tensors[weight].shape[dim], side, lanes, points)
+            _widths(size, graph.tensors[weight].shape[dim], side, lanes)
             for size, dim, side in zip(coordinates, dims, sides, strict=True)
         )
         names = [[group.name for group, _ in side] for side in sides]
@@ -133,21 +116,16 @@ def _prunable(
         yield _Axes(op.workload, ranges, tied)
 
 
-def _widths(
-    size: int, length: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int, points: int
-) -> tuple[int, ...]:
-    """Widths of an axis of `size` channels as the groups along it are narrowed together, level by level.
+def _widths(size: int, length: int, side: Sequence[tuple[ChannelGroup, Member]], lanes: int) -> tuple[int, ...]:
+    """Widths of an axis of `size` channels as the groups along it are all narrow or all whole.
 
     `length` is that of the weight's dimension, which differs from `size` by a factor in grouped convolutions.
     """
     if not side:
         return (size,)
     fixed = length - sum(sum(member.unit) for _, member in side)
-    found = {size}
-    for share in _LEVELS[:points]:
-        kept = sum(sum(member.unit[: level(widths(group.size, lanes, points), share)]) for group, member in side)
-        found.add((kept + fixed) * size // length)
-    return tuple(sorted(found))
+    low = sum(sum(member.unit[: ends(group.size, lanes)[0]]) for group, member in side)
+    return tuple(sorted({(low + fixed) * size // length, size}))
 
 
 def _weight(node: Node) -> str | None:
@@ -156,12 +134,11 @@ def _weight(node: Node) -> str | None:
     return arg.name if isinstance(arg, Ref) else None
 
 
-def _grid(axes: _Axes) -> Iterator[tuple[Workload, bool]]:
-    """Workloads over the grid, and whether each is a corner of it."""
+def _grid(axes: _Axes) -> Iterator[Workload]:
+    """Workloads at the corners of the grid."""
     places: Iterator[tuple[int, ...]] = zip(*axes.ranges, strict=True) if axes.tied else itertools.product(*axes.ranges)
     for place in places:
-        corner = all(at in (line[0], line[-1]) for at, line in zip(place, axes.ranges, strict=True))
         try:
-            yield with_coordinates(axes.workload, place), corner
+            yield with_coordinates(axes.workload, place)
         except ValueError:
             continue  # widths that do not divide into the convolution's groups are never met

@@ -1,37 +1,24 @@
-"""Which widths of a channel group, or of one axis of an operation, are measured.
+"""Which widths of a channel group, or of one axis of an operation, are measured whatever a model's variants need.
 
-Costs rise with output channels in steps of the vector width and nearly straight with input channels, so a grid is a
-handful of step tops from an eighth of the width up to all of it.
+The ends of what compression asks for: all channels, and the top of a step at no more than an eighth of them. Between
+them costs follow from what a kernel has to do, and whole variants are measured where that is not enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hwaware.costs.steps import padded, step_below
 
-# Shares of the full width, most telling first: a grid of n points takes the first n.
-_SHARES = (1.0, 0.125, 0.5, 0.25, 0.75, 0.375)
-MOST_POINTS = len(_SHARES)
+_LOW = 0.125
 
 
-def widths(size: int, lanes: int, points: int = 5) -> tuple[int, ...]:
-    """Ascending widths of an axis of `size` channels: step tops, `size` and one of at most an eighth among them."""
-    chosen = {_step(size, share, lanes) for share in _SHARES[: max(2, points)]}
-    return tuple(sorted(chosen))
+def ends(size: int, lanes: int) -> tuple[int, ...]:
+    """The lowest width of `size` channels and `size` itself, ascending."""
+    low = max(1, int(size * _LOW))
+    # Not above the share: nothing narrower is measured.
+    top = low if padded(low, lanes) == low else max(1, step_below(low, lanes))
+    return tuple(sorted({top, size}))
 
 
-def _step(size: int, share: float, lanes: int) -> int:
-    width = max(1, round(size * share))
-    if width >= size:
-        return size
-    if share <= _SHARES[1]:
-        # The low end must not come out above the share: nothing is extrapolated below it.
-        low = max(1, int(size * share))
-        return low if padded(low, lanes) == low else max(1, step_below(low, lanes))
-    return min(size, padded(width, lanes))
-
-
-def level(points: Sequence[int], share: float) -> int:
-    """The width of a grid that stands at `share` (0 to 1) of its length; grids of unequal length stay aligned."""
-    return points[round(share * (len(points) - 1))]
+def middle(size: int, lanes: int) -> int:
+    """The top of the step at half the width."""
+    return min(size, padded(max(1, round(size / 2)), lanes))

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwaware.compiler.choice import Chooser
-from hwaware.compiler.versions import toolchain_identity
 from hwaware.costs.choices import Choices
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
 from hwaware.graph.capture import capture
 from hwaware.graph.lower import lower
 from hwaware.profiling.bench import Bench
-from hwaware.profiling.profile import effort_for
-from hwaware.profiling.target import device_facts, target_of
+from hwaware.profiling.fits import check_table
+from hwaware.profiling.settings import effort_for
+from hwaware.profiling.target import target_of
 from hwaware.profiling.tune import OnProgress, all_ways, tune
 
 if TYPE_CHECKING:
@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 _LEASE_WAIT_S = 60.0
 
 
-def table_choices(table: CostTable | Path, device: Device) -> Choices:
-    """The schedules a cost table was measured with. Raises TableError where it is not of `device`."""
+def table_choices(
+    table: CostTable | Path, device: Device, *, threads: int | None = None, any_device: bool = False
+) -> Choices:
+    """The schedules a cost table was measured with.
+
+    Raises TableError where it is not of `device` (unless `any_device`), or of another number of `threads`, if asked.
+    """
     known = table if isinstance(table, CostTable) else CostTable.load(table)
-    known.check_device(device_facts(device).fingerprint(), toolchain_identity(target_of(device)))
+    if not any_device:
+        check_table(known.manifest, device, threads=threads)
     return known.choices
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hwaware.compiler.choice import Choice, Variant
 from hwaware.compiler.kernel import SERIAL
@@ -13,7 +13,7 @@ from hwaware.costs.choices import Choices
 from hwaware.costs.row import CellRow
 from hwaware.graph.arithmetic import activation_bytes, multiply_adds
 from hwaware.graph.workload import Workload
-from hwaware.profiling.bench import Bench
+from hwaware.profiling.bench import Bench, Effort
 
 # A ranking needs fewer samples than a table.
 _MIN_TIME_MS, _MIN_COUNT, _MAX_COUNT = 15, 15, 100
@@ -26,10 +26,11 @@ _SMALL_MULTIPLY_ADDS, _SMALL_BYTES = 500_000, 128 * 1024
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was chosen for a workload, and what was tried, as it stands in its row."""
+    """What was chosen for a workload, and what was tried, as it stands in its row; `row` as the choice was measured."""
 
     choice: Choice
     tried: tuple[str, ...] = ()
+    row: CellRow | None = field(default=None, compare=False)
 
 
 OnProgress = Callable[[int, int, str], object]  # candidates measured, candidates in all, a kind of workload
@@ -73,7 +74,6 @@ def tune(
     for workload in workloads:
         groups.setdefault(workload.key.rsplit("|", 1)[0], []).append(workload)
     options = {group[0].key: ways(group[0]) for group in groups.values()}
-    effort = replace(bench.effort, min_time_ms=_MIN_TIME_MS, min_count=_MIN_COUNT, max_count=_MAX_COUNT)
     variants = [
         Variant(group[0], choice)
         for group in groups.values()
@@ -81,21 +81,29 @@ def tune(
         if len(options[group[0].key]) > 1
     ]
     times: dict[str, dict[str, float]] = {}
+    rows: dict[tuple[str, str], CellRow] = {}
 
     def keep(row: CellRow) -> None:
         # What else runs on the device only adds: the fast tail says more of the code than the median does.
         if row.usable and row.p10_ns is not None:
             times.setdefault(row.key, {})[row.schedule] = row.p10_ns
+            rows[row.key, row.schedule] = row
         if on_progress is not None:
             on_progress(sum(map(len, times.values())), len(variants), row.kind)
 
-    replace(bench, effort=effort).measure(variants, keep, seed)
+    replace(bench, effort=lighter(bench.effort), retries=0).measure(variants, keep, seed)
     tuned = {}
     for group in groups.values():
         first = group[0].key
         result = fastest(options[first], times.get(first, {}))
         tuned.update(dict.fromkeys((workload.key for workload in group), result))
+        tuned[first] = replace(result, row=rows.get((first, str(result.choice))))
     return tuned
+
+
+def lighter(effort: Effort) -> Effort:
+    """What suffices to rank candidates."""
+    return replace(effort, min_time_ms=_MIN_TIME_MS, min_count=_MIN_COUNT, max_count=_MAX_COUNT)
 
 
 def fastest(options: Sequence[Choice], times: Mapping[str, float]) -> Tuned:

@@ -17,6 +17,7 @@ from hwaware.zoo.mobilenet import MobileNetV2
 from hwaware.zoo.mobilenet_v1 import MobileNetV1
 from hwaware.zoo.resnet import resnet8, resnet18, resnet20, resnet50
 from hwaware.zoo.squeezenet import SqueezeNet
+from hwaware.zoo.vgg import VGG8
 
 SEED = 0
 
@@ -38,6 +39,7 @@ NETS = {
     "lenet5": Net(LeNet5, (1, 28, 28), 10, 28),
     "resnet8": Net(resnet8, (3, 32, 32), 10, 16),
     "resnet20": Net(resnet20, (3, 32, 32), 10, 16),
+    "vgg8": Net(VGG8, (3, 32, 32), 10, 8),
     "ds_cnn": Net(ds_cnn_small, (1, 49, 10), 12, 8),
     "ds_cnn_large": Net(ds_cnn_large, (1, 49, 10), 12, 8),
     "mobilenet_v1": Net(MobileNetV1, (3, 224, 224), 1000, 32),

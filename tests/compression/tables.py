@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from hwaware.compiler.effort import effort
+from hwaware.compiler.schedules import candidates
+from hwaware.compiler.targets import restored_target
 from hwaware.costs.family import family
 from hwaware.costs.manifest import Manifest
-from hwaware.costs.model import MEASURED, Cost, Prediction
+from hwaware.costs.prediction import MEASURED, Cost, Prediction
 from hwaware.costs.row import OK, CellRow, statistics_of
 from hwaware.costs.steps import padded
 from hwaware.costs.table import CostTable
@@ -15,8 +19,11 @@ from hwaware.graph.ir import Graph
 from hwaware.graph.lower import Program
 from hwaware.graph.workload import Workload
 from hwaware.profiling.cells import model_cells
+from hwaware.profiling.variants import Variants, prunable_groups
 
-LANES = 8
+TARGET = restored_target({"name": "x86_64-avx2"})
+LANES = TARGET.lanes
+_VARIANTS = 12
 Nanoseconds = Callable[[Workload], float]
 
 
@@ -34,12 +41,19 @@ def staircase(workload: Workload) -> float:
 
 
 def table_of(graph: Graph, nanoseconds: Nanoseconds = staircase, lanes: int = LANES) -> CostTable:
-    """The cells a profile of `graph` (static) would measure, each with the cost `nanoseconds` says."""
+    """Cells of `graph` (static) and of narrower variants of it, each with the cost `nanoseconds` says."""
+    works = {cell.workload.key: cell.workload for cell in model_cells(graph, lanes)}
+    variants = Variants(graph, prunable_groups(graph), lanes)
+    for name in (f"{kind}{index}" for kind in ("step", "free") for index in range(_VARIANTS)):
+        program = variants.program(name)
+        works |= {op.workload.key: op.workload for op in program.ops} if program is not None else {}
     rows = []
-    for cell in model_cells(graph, lanes):
-        work, member = cell.workload, family(cell.workload)
+    for work in works.values():
+        member, choice = family(work), candidates(work, TARGET)[0]
+        counts = tuple(map(float, effort(work, TARGET, choice)))
         columns = statistics_of([nanoseconds(work)])
-        rows.append(CellRow(work.key, member.key, work.kind, member.coordinates, 1, OK, **columns))
+        row = CellRow(work.key, member.key, work.kind, member.coordinates, 1, OK, **columns)
+        rows.append(replace(row, schedule=str(choice), counts=counts))
     target = {"name": "x86_64-avx2", "cpu": "haswell", "features": [], "lanes": lanes}
     manifest = Manifest(
         device="invented",

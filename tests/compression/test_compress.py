@@ -53,8 +53,8 @@ def test_the_plan_says_which_channels_stayed() -> None:
     weights = dict(result.model.named_parameters())
     for group in result.plan.groups:
         assert len(group.kept) == group.after <= group.before
-        assert group.per_channel_ms > 0
         if group.after:
+            assert group.per_channel_ms > 0
             assert weights[f"{group.name}.weight"].shape[0] == group.after
     saved = sum(layer.before_ms - layer.after_ms for layer in result.plan.layers)
     assert saved == pytest.approx(result.baseline_cost.latency_ms - result.cost.latency_ms, rel=1e-9)

@@ -17,7 +17,7 @@ from tests.compression.tables import Formula, multiply_adds, staircase, table_of
 
 
 def table_model(net: type[nn.Module]) -> CostModel:
-    return CostModel(table_of(GraphModel(captured(net)).graph_for(EXAMPLE)))
+    return CostModel(table_of(GraphModel(captured(net)).graph_for(EXAMPLE)), beyond=False)
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hwaware.compiler.effort import effort
+from hwaware.compiler.schedules import candidates
+from hwaware.compiler.targets import restored_target
 from hwaware.costs.family import Coordinates, family, with_coordinates
 from hwaware.costs.manifest import Manifest
 from hwaware.costs.row import OK, CellRow, statistics_of
@@ -13,7 +16,8 @@ from hwaware.costs.table import CostTable
 from hwaware.graph.ir import Spec
 from hwaware.graph.workload import CHANNEL, Step, Workload, canonical
 
-LANES = 8
+TARGET = restored_target({"name": "x86_64-avx2"})
+LANES = TARGET.lanes
 FINGERPRINT = {"arch": "x86_64", "features": ["avx2", "fma"], "cpus": 2, "sha256": "0" * 64}
 TOOLCHAIN = {"hwaware": "0.1.0", "tvm": "0.27.0", "target": "x86_64-avx2"}
 
@@ -43,8 +47,11 @@ def pool(channels: int) -> Workload:
 def row(workload: Workload, ns: float, **fields: Any) -> CellRow:
     """A row whose samples lie around `ns`."""
     place = family(workload)
+    choice = candidates(workload, TARGET)[0]
+    counts = tuple(map(float, effort(workload, TARGET, choice)))
     samples = [round(ns * factor, 1) for factor in (0.99, 1.0, 1.01, 1.0, 0.995, 1.005, 1.0, 1.0)]
     made = CellRow(workload.key, place.key, workload.kind, place.coordinates, 1, OK, **statistics_of(samples))
+    made = replace(made, schedule=str(choice), counts=counts)
     return replace(made, **({"cold_ns": 3 * ns, "inner": 1, "weight_bytes": 64, "load1": 0.5} | fields))
 
 

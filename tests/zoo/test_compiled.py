@@ -11,6 +11,7 @@ from tests.compiler.inprocess import check
 SHAPES = {
     "ds_cnn": (1, 49, 10),
     "ds_cnn_large": (1, 49, 10),
+    "vgg8": (3, 19, 13),
     "mobilenet_v1": (3, 45, 37),
     "efficientnet_b0": (3, 45, 37),
     "squeezenet": (3, 45, 51),

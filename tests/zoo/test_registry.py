@@ -12,6 +12,7 @@ PARAMETERS = {
     "lenet5": 431_080,
     "resnet8": 78_042,
     "resnet20": 272_474,
+    "vgg8": 1_739_210,
     "ds_cnn": 23_180,
     "ds_cnn_large": 413_736,
     "mobilenet_v1": 4_231_976,
@@ -96,6 +97,16 @@ def test_efficientnet_gates_every_block_by_a_quarter_of_its_input() -> None:
 def test_mobilenet_has_a_residual_in_ten_of_its_seventeen_blocks() -> None:
     blocks = [m for m in build("mobilenet_v2")[0].modules() if hasattr(m, "residual")]
     assert (len(blocks), sum(block.residual for block in blocks)) == (17, 10)
+
+
+def test_vgg8_is_plain() -> None:
+    module, _ = build("vgg8")
+    convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convolutions] == [64, 64, 128, 128, 256, 256, 256]
+    assert {(c.kernel_size, c.stride, c.groups) for c in convolutions} == {((3, 3), (1, 1), 1)}
+    chain = nn.Sequential(*module.features, module.pool, module.flatten, module.fc)  # nothing goes around a layer
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(module(x), chain(x))
 
 
 def test_unknown_name_lists_the_known_ones_and_the_nearest() -> None:

@@ -10,7 +10,7 @@ from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape, dense_shape, pack, packed_size
 from hwaware.compiler.schedules.direct import DirectPlan, weights_outside
-from hwaware.compiler.schedules.tile import Tile, channel_blocks, choose_tile, fitted, ranked_tiles
+from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, choose_tile, fitted, ranked_tiles
 from hwaware.compiler.targets import Target
 from hwaware.graph.workload import Workload
 
@@ -38,22 +38,27 @@ def direct(builder: KernelBuilder) -> Kernel:
     Parameters: `positions` and `vectors` of the tile; `weights` 1 to loop over blocks of weights outermost, 0 over
     positions; `parts` as in `DirectPlan`.
     """
-    workload, target, choice = builder.workload, builder.target, builder.choice
-    shape = _shape(workload)
-    extents = _extents(shape)
-    best = choose_tile(*extents, target, _spacing(workload, shape))
-    wanted = Tile(choice.get("positions", best.positions), choice.get("vectors", best.vectors))
-    tile = fitted(wanted, *extents, target)
-    blocks = channel_blocks(shape.kg, tile.vectors, target.lanes)
+    shape, tile, blocks = tiling(builder.workload, builder.target, builder.choice)
 
     def packed(constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return pack(constants["weight"], shape, blocks)
 
     weight = builder.constant("weight", packed_size(shape, blocks), packed)
     builder.declare_steps()
-    outside = bool(choice.get("weights", int(weights_outside(shape, tile, target))))
+    choice = builder.choice
+    outside = bool(choice.get("weights", int(weights_outside(shape, tile, builder.target))))
     plan = DirectPlan(builder, shape, tile, blocks, weight, 0, outside, choice.get("parts", 0))
     return builder.finish(plan.body())
+
+
+def tiling(workload: Workload, target: Target, choice: Choice) -> tuple[ConvShape, Tile, tuple[ChannelBlock, ...]]:
+    """Extents, the register tile that `choice` comes to at these widths, and the blocks of output channels."""
+    shape = _shape(workload)
+    extents = _extents(shape)
+    best = choose_tile(*extents, target, _spacing(workload, shape))
+    wanted = Tile(choice.get("positions", best.positions), choice.get("vectors", best.vectors))
+    tile = fitted(wanted, *extents, target)
+    return shape, tile, channel_blocks(shape.kg, tile.vectors, target.lanes)
 
 
 def _shape(workload: Workload) -> ConvShape:

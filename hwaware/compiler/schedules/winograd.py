@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 from tvm import tirx
 
+from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, vector_widths
 from hwaware.compiler.schedules.winograd_layout import Layout, Plan
@@ -30,6 +31,7 @@ from hwaware.compiler.schedules.winograd_tiles import transform_inputs, transfor
 from hwaware.compiler.schedules.winograd_transforms import filtering
 from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Expr, Stmt, branch, integer, loop, seq
+from hwaware.graph.workload import Workload
 
 # Bytes a cycle from the second-level cache.
 _CACHE_BYTES = 32.0
@@ -41,9 +43,9 @@ def winograd(builder: KernelBuilder) -> Kernel:
     Parameters: `tile` is m; at most `strip` tiles are handled at once; `tasks` shares are made for the threads, of the
     strips where `split` is 0, of each strip's tiles and then of its channel blocks where it is 1.
     """
-    layout = layout_of(builder)
+    layout = layout_of(builder.workload, builder.target, builder.choice)
     shared = builder.choice.get("split", 0)
-    tasks = min(_tasks(builder), layout.units if shared else layout.strips)
+    tasks = min(_tasks(builder.choice), layout.units if shared else layout.strips)
     size = layout.points * layout.image[3] * sum(block.count * block.padded for block in layout.blocks)
     weight = builder.constant("weight", size, lambda c: pack(c["weight"], layout))
     builder.declare_steps()
@@ -54,22 +56,21 @@ def winograd(builder: KernelBuilder) -> Kernel:
     return builder.finish(_share_within(plan, tasks) if shared else _share_strips(plan, tasks))
 
 
-def layout_of(builder: KernelBuilder) -> Layout:
+def layout_of(work: Workload, target: Target, choice: Choice) -> Layout:
     """Strips of nearly equal size, as many for each task where tasks share them."""
-    work = builder.workload
-    method = filtering(builder.choice.get("tile", 4))
+    method = filtering(choice.get("tile", 4))
     tiles = Layout(work, method, 1, Tile(1, 1), ()).tiles
-    strips = ceil_div(tiles, max(1, builder.choice.get("strip", tiles)))
-    if strips > 1 and not builder.choice.get("split", 0):
-        strips = ceil_div(strips, _tasks(builder)) * _tasks(builder)
+    strips = ceil_div(tiles, max(1, choice.get("strip", tiles)))
+    if strips > 1 and not choice.get("split", 0):
+        strips = ceil_div(strips, _tasks(choice)) * _tasks(choice)
     strip = ceil_div(tiles, strips)
     outputs = work.output.shape[3]
-    tile = _register_tile(strip, outputs, builder.target)
-    return Layout(work, method, strip, tile, channel_blocks(outputs, tile.vectors, builder.target.lanes))
+    tile = _register_tile(strip, outputs, target)
+    return Layout(work, method, strip, tile, channel_blocks(outputs, tile.vectors, target.lanes))
 
 
-def _tasks(builder: KernelBuilder) -> int:
-    return max(1, builder.choice.get("tasks", 1))
+def _tasks(choice: Choice) -> int:
+    return max(1, choice.get("tasks", 1))
 
 
 def _register_tile(strip: int, outputs: int, target: Target) -> Tile:

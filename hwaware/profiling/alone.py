@@ -1,0 +1,67 @@
+"""Cells measured alone: for each a schedule is chosen by measuring, then the kernel is timed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from hwaware.compiler.choice import Choice, Variant
+from hwaware.compiler.effort import effort
+from hwaware.compiler.schedules import variant
+from hwaware.costs.choices import Choices
+from hwaware.costs.row import CellRow
+from hwaware.graph.workload import Workload
+from hwaware.profiling.bench import Bench
+from hwaware.profiling.cells import OWN
+from hwaware.profiling.journal import Journal
+from hwaware.profiling.tune import OnProgress, Tuned, all_ways, lighter, settled_ways, tune
+
+_SEED = 1
+
+
+@dataclass
+class AloneBench:
+    """Measures tiers of cells into a journal; `choosing` and `measured` are told how it goes."""
+
+    bench: Bench
+    journal: Journal
+    choosing: OnProgress
+    measured: Callable[[CellRow], None]
+
+    def tier(self, tier: int, workloads: Sequence[Workload]) -> None:
+        """Choose a schedule for each of `workloads`, all of one tier, and measure it.
+
+        The model's own operations are searched and measured thoroughly. The ends of their widths decide between what
+        was found there and the compiler's guess, and what decided it is their measurement. Raises what
+        `Bench.measure` does; what was measured by then stands.
+        """
+        choices = Choices.of_rows(self.journal.rows)
+        search = all_ways if tier == OWN else partial(settled_ways, choices=choices)
+        tuned = tune(self.bench, workloads, search(self.bench.target, self.bench.threads), self.choosing, _SEED)
+        by_key = {workload.key: workload for workload in workloads}
+        rest = []
+        for workload in workloads:
+            known = tuned[workload.key]
+            if tier == OWN or known.row is None:
+                rest.append(self._variant(workload, tuned, choices))
+            else:
+                self._keep(workload, known.row, known)
+        bench = self.bench if tier == OWN else replace(self.bench, effort=lighter(self.bench.effort))
+        bench.measure(rest, lambda row: self._keep(by_key[row.key], row, tuned.get(row.key)), _SEED)
+
+    def _variant(self, workload: Workload, tuned: dict[str, Tuned], choices: Choices) -> Variant:
+        known = tuned.get(workload.key)
+        return variant(workload, self.bench.target, choices) if known is None else Variant(workload, known.choice)
+
+    def _keep(self, workload: Workload, row: CellRow, tuned: Tuned | None) -> None:
+        counts = effort(workload, self.bench.target, Choice.parse(row.schedule))
+        self.journal.append(
+            replace(
+                row,
+                counts=tuple(map(float, counts)),
+                tried=() if tuned is None else tuned.tried,
+                displace_kb=self.bench.effort.displace_kb,
+            )
+        )
+        self.measured(row)

@@ -1,0 +1,65 @@
+"""Random narrower variants of a model: what compression will ask a cost table about."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwaware.costs.steps import padded
+from hwaware.errors import ModelError
+from hwaware.graph.channels import ChannelGroup, channel_groups
+from hwaware.graph.ir import Graph
+from hwaware.graph.lower import Program, lower
+from hwaware.graph.slicing import slice_graph
+
+# Draws that cannot be sliced (a grouped convolution's channels do not divide, say) are drawn again.
+_TRIES = 50
+
+
+def prunable_groups(graph: Graph) -> list[ChannelGroup]:
+    """The channel groups of `graph` that can lose channels."""
+    return [group for group in channel_groups(graph) if group.pinned is None and group.size > 1]
+
+
+def random_widths(groups: Sequence[ChannelGroup], rng: random.Random, low: float = 0.125) -> dict[str, int]:
+    """A width for each group, any integer from the share `low` of its channels up to all of them."""
+    return {group.name: rng.randint(max(1, int(group.size * low)), group.size) for group in groups}
+
+
+def sliced(graph: Graph, groups: Sequence[ChannelGroup], widths: Mapping[str, int]) -> Graph:
+    """`graph` with its groups at `widths`, their channels kept evenly. Raises ModelError as `slice_graph` does."""
+    keep = {group.name: spread(group.size, widths[group.name]) for group in groups}
+    return slice_graph(graph, keep) if keep else graph
+
+
+def spread(size: int, kept: int) -> list[int]:
+    """`kept` of `size` channels, evenly: where a layer splits its channels every part keeps some."""
+    return [index * size // kept for index in range(kept)]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The variants of a graph by name: the same name is the same variant on every call.
+
+    ``free0``, ``free1`` … have widths anywhere; ``step0`` … on tops of steps, which is where compression cuts.
+    """
+
+    graph: Graph
+    groups: Sequence[ChannelGroup]
+    lanes: int
+
+    def program(self, name: str) -> Program | None:
+        """The lowered variant; None where the model has no narrower ones."""
+        if not self.groups:
+            return None
+        rng = random.Random(name)  # noqa: S311 - a draw, no secret
+        for _ in range(_TRIES):
+            widths = random_widths(self.groups, rng)
+            if name.startswith("step"):
+                widths = {group.name: min(group.size, padded(widths[group.name], self.lanes)) for group in self.groups}
+            try:
+                return lower(sliced(self.graph, self.groups, widths))
+            except ModelError:
+                continue
+        return None
