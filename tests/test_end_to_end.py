@@ -42,7 +42,7 @@ def test_profile_and_run_over_ssh(
     assert typed("devices", "add", "board", sshd.url, "--key", sshd.key_file) == 0
     capsys.readouterr()
     table = tmp_path / "table"
-    assert typed("profile", model, "--device", "board", "--out", table) == 1
+    assert typed("profile", model, "--device", "board", "--out", table, "--rounds", "1") == 1
     refusal = capsys.readouterr().err.strip().splitlines()[-1]
     assert refusal.startswith("error: ")
     assert sshd.fingerprint in refusal
@@ -50,7 +50,7 @@ def test_profile_and_run_over_ssh(
     assert not table.exists()
 
     assert typed("devices", "trust", "board") == 0
-    assert typed("profile", model, "--device", "board", "--out", table) == 0
+    assert typed("profile", model, "--device", "board", "--out", table, "--rounds", "1") == 0
     capsys.readouterr()
     assert typed("predict", model, "--table", table, "--json") == 0
     predicted = json.loads(capsys.readouterr().out)
@@ -82,7 +82,7 @@ def test_table_of_another_device_is_refused(
     devices_home: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "table"
-    assert typed("profile", model, "--device", "local", "--out", table) == 0
+    assert typed("profile", model, "--device", "local", "--out", table, "--rounds", "1") == 0
     manifest = json.loads((table / "table.json").read_text())
     manifest["fingerprint"]["cpu_model"] = "Another CPU"
     manifest["fingerprint"]["sha256"] = "0" * 64

@@ -12,6 +12,7 @@ from hwaware.cli.output import emit, note, progress
 HELP = "measure a model's operations on a device into a cost table"
 EXAMPLE = "hwaware profile zoo:resnet8@digits --device pi4 --budget 10m"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_MOST_ROUNDS = 100
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|min|h|)")
 
 
@@ -23,6 +24,12 @@ def duration(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= _MOST_ROUNDS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds; write 0 to {_MOST_ROUNDS}")
+    return int(text)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a directory")
@@ -30,6 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="the table (default: hwaware-tables/DEVICE/MODEL)")
     parser.add_argument("--threads", type=threads, default=1, metavar="N", help="threads of a model (default: 1)")
     parser.add_argument("--budget", type=duration, metavar="TIME", help="stop after this time: 90s, 10m, 1h")
+    parser.add_argument(
+        "--rounds",
+        type=_rounds,
+        metavar="N",
+        help="rounds of whole variants at most (default: 6; 0 times operations alone, which predicts less well)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the table in DIR")
     parser.add_argument(
         "--protocol",
@@ -41,6 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure; Ctrl-C keeps what is measured."""
+    from hwaware.costs.row import STATUSES
+    from hwaware.costs.validation import in_words
     from hwaware.devices.device import open_device
     from hwaware.profiling.profile import default_out, profile
     from hwaware.reference import load_model
@@ -65,13 +80,17 @@ def run(args: argparse.Namespace) -> int:
                 resume=args.resume,
                 protocol=args.protocol,
                 on_progress=tell,
+                **({} if args.rounds is None else {"rounds": args.rounds}),
             )
     except KeyboardInterrupt:
         note(f"go on with: hwaware profile {args.model} --device {args.device} --out {out} --resume")
         raise
-    counts = {status: sum(row.status == status for row in table.rows) for status in ("ok", "unstable", "failed")}
+    counts = {status: sum(row.status == status for row in table.rows) for status in STATUSES}
     complete = "" if table.manifest.complete else "; the budget ended early, --resume adds the rest"
     text = f"{out}: {len(table.rows)} cells, {counts['unstable']} unstable, {counts['failed']} failed{complete}"
+    if table.manifest.validation is not None:
+        text += f"\n{in_words(table.manifest.validation)}"
     document = {"table": str(out), "cells": len(table.rows), **counts, "complete": table.manifest.complete}
+    document["validation"] = table.manifest.validation
     emit(args, document, text)
     return 0

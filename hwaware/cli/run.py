@@ -39,6 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, action="append", metavar="Y.npy", help="where outputs go, once for each of the model's"
     )
     parser.add_argument("--per-op", action="store_true", help="time each operation within the model as well")
+    parser.add_argument(
+        "--table", type=Path, metavar="DIR", help="the cost table that predicted the model (default: where it was)"
+    )
+    parser.add_argument("--no-audit", action="store_true", help="leave the cost table's validation as it is")
     parser.add_argument("--report", type=Path, metavar="R.json", help="write the LatencyReport")
     parser.add_argument(
         "--protocol", choices=("pinned", "as-shipped"), default="pinned", help="how it is measured (default pinned)"
@@ -51,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from hwaware.devices.device import open_device
     from hwaware.files import write_bytes_atomic
     from hwaware.profiling.run import run_artifact
+    from hwaware.reports.audit import audited, stored_prediction
     from hwaware.reports.measure import report_of
 
     artifact = load_artifact(args.artifact)
@@ -59,17 +64,21 @@ def run(args: argparse.Namespace) -> int:
         raise ModelError(f"{artifact.model} has {len(artifact.manifest['outputs'])} outputs: give --output as often")
     if args.output and inputs is None:
         raise ModelError("--output needs --input: the outputs of random inputs say nothing")
+    stored = stored_prediction(artifact)
     with open_device(args.device) as device:
         result = run_artifact(
             artifact, device, threads=args.threads, inputs=inputs, per_op=args.per_op, protocol=args.protocol
         )
         report = report_of(artifact, device, result)
+    report, told = audited(stored, report, result, table=args.table, keep_check=not args.no_audit)
     for path, array in zip(args.output or [], result.outputs, strict=False):
         write_bytes_atomic(path, _npy(array), ArtifactError)
     if args.report:
         report.save(args.report)
     for warning in report.warnings:
         note(f"warning: {warning}")
+    if told:
+        note(told)
     emit(args, report.to_document(), _text(report, args.report))
     return 0
 
@@ -97,6 +106,8 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def _text(report: LatencyReport, saved: Path | None) -> str:
+    from hwaware.reports.audit import audit_lines
+
     latency, memory = report.latency_ms, report.memory_bytes
     lines = [
         f"{report.model} on {report.device['name']}, {report.threads} thread{'s' if report.threads > 1 else ''}: "
@@ -105,8 +116,7 @@ def _text(report: LatencyReport, saved: Path | None) -> str:
         f"memory: weights {memory.weights:,}, arena {memory.arena:,}, peak resident {memory.peak_rss or 0:,} bytes",
     ]
     if report.predicted is not None:
-        off = report.predicted.latency_ms / latency.p50 - 1
-        lines.append(f"predicted {report.predicted.latency_ms:.4g} ms, {off:+.1%} of measured")
+        lines += audit_lines(report)
     for op in sorted(report.ops, key=lambda item: -item.p50_ms)[:_SLOWEST]:
         lines.append(f"  {op.p50_ms:9.4f} ms {op.share:6.1%}  {op.name}")
     if len(report.ops) > _SLOWEST:

@@ -40,12 +40,30 @@ class OpLatency:
 
 
 @dataclass(frozen=True)
+class PredictedOp:
+    """One op's time by the cost table, and how the table knew; `measured_ms` where the run timed its ops."""
+
+    name: str
+    key: str
+    latency_ms: float
+    provenance: str
+    measured_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class Predicted:
-    """What a cost table said before the run: latency and interval in ms, and the table it came from."""
+    """What a cost table said before the run: latency and interval in ms, and the table it came from.
+
+    `error` is the predicted latency relative to the measured one, less 1; `peak_rss` the predicted peak in bytes; `ops`
+    the parts of the prediction in graph order. None and () where they are not known.
+    """
 
     latency_ms: float
     interval_ms: tuple[float, float]
     table: str
+    error: float | None = None
+    peak_rss: int | None = None
+    ops: tuple[PredictedOp, ...] = ()
 
 
 def op_latencies(timed: Iterable[tuple[str, str, Sequence[float]]]) -> tuple[OpLatency, ...]:
@@ -92,7 +110,24 @@ def read_ops(top: Fields) -> tuple[OpLatency, ...]:
 
 def read_predicted(fields: Fields) -> Predicted:
     """The prediction section."""
-    return Predicted(fields.number("latency_ms", low=0), fields.interval("interval_ms"), fields.text("table"))
+    return Predicted(
+        latency_ms=fields.number("latency_ms", low=0),
+        interval_ms=fields.interval("interval_ms"),
+        table=fields.text("table"),
+        error=fields.number("error", low=-1) if fields.has("error") else None,
+        peak_rss=fields.integer("peak_rss") if fields.has("peak_rss") else None,
+        ops=tuple(map(_read_predicted_op, fields.sections("ops"))) if fields.has("ops") else (),
+    )
+
+
+def _read_predicted_op(op: Fields) -> PredictedOp:
+    return PredictedOp(
+        name=op.text("name"),
+        key=op.text("key"),
+        latency_ms=op.number("latency_ms", low=0),
+        provenance=op.text("provenance"),
+        measured_ms=op.number("measured_ms", low=0) if op.has("measured_ms") else None,
+    )
 
 
 def read_widths(fields: Fields) -> dict[str, int]:
