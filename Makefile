@@ -6,7 +6,7 @@ LITERT := .venv-litert
 # The nets trained here are small: on a busy machine a second OpenMP thread costs ten times what it gains.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench bench-predict clean
 
 setup: $(VENV)/.ready
 
@@ -39,6 +39,10 @@ $(LITERT)/.ready: benchmarks/litert.txt
 bench: $(VENV)/.bench-ready
 	-$(MAKE) --no-print-directory $(LITERT)/.ready
 	$(BIN)/python -m benchmarks.peers
+
+# For example `make bench-predict ARGS="--resume --families vgg8"`; `--help` lists the options.
+bench-predict: setup
+	$(BIN)/python -m benchmarks.predict $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(LITERT) build dist *.egg-info

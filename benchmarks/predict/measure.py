@@ -1,0 +1,76 @@
+"""Compiled variants in turn, in several rounds of random order: end to end, then op by op."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.peers.compare import largest_error, reference_outputs
+from benchmarks.predict.outcome import Measured, OpTime
+from hwaware.compiler.artifact import Artifact
+from hwaware.devices.device import Device
+from hwaware.profiling.run import RunResult, run_artifact
+from hwaware.reference import LoadedModel
+from hwaware.statistics import summarise
+
+# Of a small model a round gives thousands of samples; the bootstrap needs no more than these, evenly spread.
+_SAMPLES_A_ROUND = 300
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Rounds, and of every variant in each of them milliseconds and samples at least."""
+
+    rounds: int = 3
+    ms: int = 200
+    least: int = 20
+
+
+def measure(
+    artifacts: Sequence[Artifact], device: Device, threads: int, effort: Effort, seed: int, tell: Callable[[str], None]
+) -> list[Measured]:
+    """Each artifact's times, in the order given. Raises DeviceError."""
+    rng = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
+    whole: list[list[RunResult]] = [[] for _ in artifacts]
+    by_op: list[list[RunResult]] = [[] for _ in artifacts]
+    half = replace(effort, ms=effort.ms // 2)
+    for number in range(effort.rounds):
+        for index in rng.sample(range(len(artifacts)), len(artifacts)):
+            whole[index].append(_run(artifacts[index], device, threads, effort))
+            # Timing every op slows the run, so it has runs of its own; they only say where an error comes from.
+            by_op[index].append(_run(artifacts[index], device, threads, half, per_op=True))
+        tell(f"measured, round {number + 1} of {effort.rounds}")
+    return [measured(*runs) for runs in zip(whole, by_op, strict=True)]
+
+
+def _run(artifact: Artifact, device: Device, threads: int, effort: Effort, per_op: bool = False) -> RunResult:
+    return run_artifact(artifact, device, threads=threads, per_op=per_op, min_time_ms=effort.ms, min_count=effort.least)
+
+
+def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult]) -> Measured:
+    """What the rounds of one variant come to: medians of their medians, the peak's median."""
+    kept = [result.samples_ns[:: max(1, len(result.samples_ns) // _SAMPLES_A_ROUND)] for result in whole]
+    low, high = summarise([sample / 1e6 for samples in kept for sample in samples]).ci95
+    peaks = [result.peak_rss for result in whole if result.peak_rss is not None]
+    sentinels = [time for result in whole for time in result.around.sentinels_ns]
+    ops = zip(*(result.ops for result in by_op), strict=True)
+    return Measured(
+        rounds_ms=tuple(median(result.samples_ns) / 1e6 for result in whole),
+        ci95_ms=(low, high),
+        peak_rss=int(median(peaks)) if peaks else None,
+        sentinel_ns=median(sentinels),
+        ops=tuple(OpTime(op[0].name, op[0].key, median(median(turn.samples_ns) for turn in op) / 1e6) for op in ops),
+    )
+
+
+def compared(result: Measured, artifact: Artifact, model: LoadedModel, device: Device, threads: int) -> Measured:
+    """`result` with how far the artifact's outputs are from those of PyTorch for random inputs."""
+    inputs = [torch.randn_like(value) for value in model.example_inputs]
+    given: list[np.ndarray] = [value.numpy() for value in inputs]
+    ran = run_artifact(artifact, device, threads=threads, inputs=given, min_time_ms=1, min_count=1)
+    return replace(result, output_error=largest_error(ran.outputs, reference_outputs(model, inputs)))

@@ -1,0 +1,71 @@
+"""All series so far, as text, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.result import TOLERANCE
+from benchmarks.predict.audit import described, kind_lines, kinds, worst
+from benchmarks.predict.outcome import Outcome, Series
+from benchmarks.predict.plot import plot
+from benchmarks.predict.repeat import Repeat, lines
+from benchmarks.predict.score import document, groups, judged, table
+
+SCHEMA_VERSION = 1
+WORST = 5
+
+
+def write(series: Sequence[Series], about: Mapping[str, Any], repeats: Mapping[str, Repeat], out: Path) -> None:
+    """Write predict.json, predict.png and predict.svg into `out`; may be called again as series come."""
+    whole = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **about,
+        "scores": document(groups(series)),
+        "repeats": {name: asdict(found) | {"met": found.met} for name, found in repeats.items()},
+        "kinds": [asdict(kind) for kind in kinds(series)],
+        "worst": [{"series": item.label, "variant": number} for item, number, _ in worst(series, WORST)],
+        "series": [item.document() for item in series],
+    }
+    temporary = out / ".predict.json"
+    temporary.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
+    temporary.replace(out / "predict.json")
+    plot(series, [out / "predict.png", out / "predict.svg"])
+
+
+def text(series: Sequence[Series], repeats: Mapping[str, Repeat]) -> str:
+    """The report as it is printed."""
+    scores = groups(series)
+    parts = [judged("all", scores["all"]), table(scores)]
+    parts.append([line for item in series for line in _series_lines(item)])
+    parts.append([line for name, found in repeats.items() for line in lines(name, found)])
+    parts.append(kind_lines(kinds(series)))
+    parts.append([line for entry in worst(series, WORST) for line in described(*entry)])
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _series_lines(item: Series) -> list[str]:
+    """The table, the profiled model itself as a control, and what is wrong with the series."""
+    use = item.table
+    times = "not timed" if use.seconds is None else f"{use.seconds:.0f} s"
+    head = f"{item.label}: {use.cells} cells{'' if use.complete else ', cut short by the budget'}, profile {times}"
+    control = "not predicted" if item.whole.error is None else f"predicted {100 * item.whole.error:+.1f} %"
+    found = [f"{head}; the profiled model itself, {item.whole.measured.ms:.4f} ms: {control}"]
+    speeds = [outcome.measured.sentinel_ns for outcome in (item.whole, *item.outcomes)]
+    wander = 100 * (max(speeds) / min(speeds) - 1)
+    found.append(f"  while they were measured the machine's own speed differed by {wander:.1f} % at most")
+    if not item.predicted_first:
+        found.append("  measured in an earlier run; predicted again from the same table")
+    wrong = [(number, error) for number, error in _errors(item) if not error <= TOLERANCE]
+    return found + [f"  OUTPUT {number} IS OFF BY {error:.1e}" for number, error in wrong]
+
+
+def _errors(item: Series) -> list[tuple[int, float]]:
+    outcomes: tuple[Outcome, ...] = (item.whole, *item.outcomes)
+    errors = [outcome.measured.output_error for outcome in outcomes]
+    return [(number, error) for number, error in enumerate(errors) if error is not None]
