@@ -24,7 +24,7 @@ class Manifest:
     `fingerprint` is `DeviceFacts.fingerprint()` and decides, with `toolchain`, `threads`, `protocol` and `rule` (how a
     cell is timed), whether two measurements belong together. `models` were profiled into the table. `overhead_ns` is
     added once to the sum of a model's operations. `validation` says how far predictions of whole models were off, None
-    if untested; `fit` is what is known of the errors of the cost model (`costs.fit`), `memory` of peak memory
+    if untested; `fit` is what is known of the errors of the cost model (`costs.calibrate`), `memory` of peak memory
     (`costs.memory`).
     """
 

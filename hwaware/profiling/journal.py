@@ -136,6 +136,7 @@ def _continued(before: Manifest, now: Manifest) -> Manifest:
         models=tuple(dict.fromkeys((*before.models, *now.models))),
         notes=tuple(dict.fromkeys((*before.notes, *now.notes))),
         created=before.created,
+        conditions=before.conditions,
         overhead_ns=before.overhead_ns,
         validation=before.validation,
         fit=before.fit,

@@ -186,12 +186,11 @@ def _finished(journal: Journal, rounds: Rounds, bench: Bench, *, complete: bool)
         for one in outcomes
         if one.check.measured_rss is not None
     ]
-    journal.manifest = replace(
-        table.manifest,
-        validation=validation_of(checks),
-        memory=fit_memory(samples, device_facts(bench.device).page_bytes).document()
-        if samples
-        else journal.manifest.memory,
-        conditions=device_conditions(device_facts(bench.device), bench.witness.lock),
-    )
+    facts = device_facts(bench.device)
+    manifest = replace(table.manifest, validation=validation_of(checks))
+    if samples:
+        manifest = replace(manifest, memory=fit_memory(samples, facts.page_bytes).document())
+    if bench.witness.lock is not None:
+        manifest = replace(manifest, conditions=device_conditions(facts, bench.witness.lock))
+    journal.manifest = manifest
     return journal.finish(complete=complete)

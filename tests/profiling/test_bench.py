@@ -50,8 +50,8 @@ class Board:
     def push_file(self, path: Path, name: str, *, program: bool = False) -> str:
         if program:
             return f"/data/{path.read_text()}/{name}"
-        self.files[f"/work/{name}"] = path.read_text()
-        return f"/work/{name}"
+        self.files[f"/lease/{name}"] = path.read_text()
+        return f"/lease/{name}"
 
     def run(self, argv: Sequence[str], *, timeout: float, on_line: Callable[[str], None] | None = None) -> Completed:
         assert timeout > 0

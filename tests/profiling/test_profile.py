@@ -105,7 +105,10 @@ def test_a_finished_table_is_not_measured_again(finished: Path, local: Device, m
     with pytest.raises(TableError, match=r"finished cost table: add --resume"):
         profile(module, inputs, local, out=finished)
     monkeypatch.setattr(building, "build_bundle", lambda *_, **__: pytest.fail("something was built"))
-    assert profile(module, inputs, local, out=finished, name="nets.tiny", resume=True, rounds=1).rows == before.rows
+    again = profile(module, inputs, local, out=finished, name="nets.tiny", resume=True, rounds=1)
+    assert again.rows == before.rows
+    # Nothing was measured, so nothing new is known of the conditions.
+    assert again.manifest.conditions["frequency_locked"] == before.manifest.conditions["frequency_locked"]
 
 
 def test_resuming_under_other_circumstances_is_refused(finished: Path, local: Device) -> None:
