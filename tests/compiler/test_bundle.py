@@ -44,7 +44,7 @@ def test_every_schedule_of_every_kind_runs_as_a_cell(tmp_path: Path) -> None:
 
 
 def test_processes_side_by_side_give_the_same_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hwaware.compiler.bundle._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("hwaware.compiler.bundle._WORTH_PROCESSES", 1)
     workloads = [Workload("dense", (Spec((1, width), "float32"),), Spec((1, 5), "float32")) for width in (3, 7, 17)]
     target = base_target("x86_64")
     variants = [variant(work, target) for work in workloads]
