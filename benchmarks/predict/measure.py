@@ -1,4 +1,7 @@
-"""Compiled variants in turn, in several rounds of random order: end to end, then op by op."""
+"""Compiled variants in turn, in several rounds of random order: end to end, then op by op.
+
+A variant that too few rounds agree on is run again: what a slow spell of the machine has touched is not what is asked.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,24 @@ from benchmarks.predict.outcome import Measured, OpTime
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
 from hwaware.profiling.run import RunResult, run_artifact
+from hwaware.profiling.spells import undisturbed, wanting
 from hwaware.reference import LoadedModel
 from hwaware.statistics import summarise
 
 # Of a small model a round gives thousands of samples; the bootstrap needs no more than these, evenly spread.
 _SAMPLES_A_ROUND = 300
+# Rounds in which operations are timed too.
+_BY_OP = 3
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Rounds, and of every variant in each of them milliseconds and samples at least."""
+    """Rounds, and of every variant in each of them milliseconds and samples at least; at most `again` more rounds."""
 
-    rounds: int = 3
-    ms: int = 200
+    rounds: int = 8
+    ms: int = 100
     least: int = 20
+    again: int = 8
 
 
 def measure(
@@ -39,12 +46,15 @@ def measure(
     whole: list[list[RunResult]] = [[] for _ in artifacts]
     by_op: list[list[RunResult]] = [[] for _ in artifacts]
     half = replace(effort, ms=effort.ms // 2)
-    for number in range(effort.rounds):
-        for index in rng.sample(range(len(artifacts)), len(artifacts)):
+    for number in range(effort.rounds + effort.again):
+        asked = [index for index, runs in enumerate(whole) if wanting(runs, _median_ms, effort.rounds)]
+        for index in rng.sample(asked, len(asked)):
             whole[index].append(_run(artifacts[index], device, threads, effort))
-            # Timing every op slows the run, so it has runs of its own; they only say where an error comes from.
-            by_op[index].append(_run(artifacts[index], device, threads, half, per_op=True))
-        tell(f"measured, round {number + 1} of {effort.rounds}")
+            if number < _BY_OP:
+                # Timing every op slows the run, so it has runs of its own; they only say where an error comes from.
+                by_op[index].append(_run(artifacts[index], device, threads, half, per_op=True))
+        if asked:
+            tell(f"measured, round {number + 1}: {len(asked)} of {len(artifacts)}")
     return [measured(*runs) for runs in zip(whole, by_op, strict=True)]
 
 
@@ -53,19 +63,24 @@ def _run(artifact: Artifact, device: Device, threads: int, effort: Effort, per_o
 
 
 def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult]) -> Measured:
-    """What the rounds of one variant come to: medians of their medians, the peak's median."""
-    kept = [result.samples_ns[:: max(1, len(result.samples_ns) // _SAMPLES_A_ROUND)] for result in whole]
+    """What a variant's rounds come to: their medians, the interval of the undisturbed ones, the peak's median."""
+    good = undisturbed(whole, _median_ms)
+    kept = [result.samples_ns[:: max(1, len(result.samples_ns) // _SAMPLES_A_ROUND)] for result in good]
     low, high = summarise([sample / 1e6 for samples in kept for sample in samples]).ci95
     peaks = [result.peak_rss for result in whole if result.peak_rss is not None]
     sentinels = [time for result in whole for time in result.around.sentinels_ns]
     ops = zip(*(result.ops for result in by_op), strict=True)
     return Measured(
-        rounds_ms=tuple(median(result.samples_ns) / 1e6 for result in whole),
+        rounds_ms=tuple(map(_median_ms, whole)),
         ci95_ms=(low, high),
         peak_rss=int(median(peaks)) if peaks else None,
         sentinel_ns=median(sentinels),
         ops=tuple(OpTime(op[0].name, op[0].key, median(median(turn.samples_ns) for turn in op) / 1e6) for op in ops),
     )
+
+
+def _median_ms(result: RunResult) -> float:
+    return median(result.samples_ns) / 1e6
 
 
 def compared(result: Measured, artifact: Artifact, model: LoadedModel, device: Device, threads: int) -> Measured:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.predict.draw import Widths
+from hwaware.profiling.spells import undisturbed
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the clock says: the median of each round, the interval of the median of all samples.
+    """What the clock says: the median of each round, the interval of the median of the undisturbed rounds' samples.
 
     `sentinel_ns` is what the agent's sentinel took around it: the speed of the machine itself.
     """
@@ -50,8 +51,18 @@ class Measured:
 
     @property
     def ms(self) -> float:
-        """Median of the rounds' medians."""
+        """Median of the medians of the rounds that were not disturbed."""
+        return float(np.median(undisturbed(self.rounds_ms, float)))
+
+    @property
+    def any_ms(self) -> float:
+        """Median of the medians of all rounds."""
         return float(np.median(self.rounds_ms))
+
+    @property
+    def disturbed(self) -> float:
+        """The share of the rounds that were."""
+        return 1 - len(undisturbed(self.rounds_ms, float)) / len(self.rounds_ms)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,11 @@ class Outcome:
     def error(self) -> float | None:
         """Predicted over measured latency, less one."""
         return None if self.predicted is None else self.predicted.ms / self.measured.ms - 1
+
+    @property
+    def any_error(self) -> float | None:
+        """The same if disturbed rounds count like others."""
+        return None if self.predicted is None else self.predicted.ms / self.measured.any_ms - 1
 
     @property
     def covered(self) -> bool:

@@ -15,6 +15,7 @@ from benchmarks.predict.outcome import Outcome, Series
 from benchmarks.predict.plot import plot
 from benchmarks.predict.repeat import Repeat, lines
 from benchmarks.predict.score import document, groups, judged, table
+from hwaware.profiling.spells import SLOW
 
 SCHEMA_VERSION = 1
 WORST = 5
@@ -43,6 +44,7 @@ def text(series: Sequence[Series], repeats: Mapping[str, Repeat]) -> str:
     scores = groups(series)
     parts = [judged("all", scores["all"]), table(scores)]
     parts.append([line for item in series for line in _series_lines(item)])
+    parts.append(_disturbed_lines(series))
     parts.append([line for name, found in repeats.items() for line in lines(name, found)])
     parts.append(kind_lines(kinds(series)))
     parts.append([line for entry in worst(series, WORST) for line in described(*entry)])
@@ -63,6 +65,19 @@ def _series_lines(item: Series) -> list[str]:
         found.append("  measured in an earlier run; predicted again from the same table")
     wrong = [(number, error) for number, error in _errors(item) if not error <= TOLERANCE]
     return found + [f"  OUTPUT {number} IS OFF BY {error:.1e}" for number, error in wrong]
+
+
+def _disturbed_lines(series: Sequence[Series]) -> list[str]:
+    """What was left out of the measured latencies, and what the figures would be if it were not."""
+    outcomes = [outcome for item in series for outcome in item.outcomes]
+    share = sum(outcome.measured.disturbed for outcome in outcomes) / len(outcomes)
+    errors = [abs(outcome.any_error) for outcome in outcomes if outcome.any_error is not None]
+    within = [100 * sum(error <= bound for error in errors) / len(outcomes) for bound in (0.05, 0.10)]
+    return [
+        f"{100 * share:.0f} % of the rounds came out over {100 * (SLOW - 1):.0f} % slower than the variant's fastest "
+        "and do not count: something else was running on the machine",
+        f"  with them, {within[0]:.1f} % of the variants would be within ±5 %, {within[1]:.1f} % within ±10 %",
+    ]
 
 
 def _errors(item: Series) -> list[tuple[int, float]]:

@@ -20,6 +20,7 @@ from hwaware.compiler.schedules.conv_shape import conv_shape
 from hwaware.compiler.schedules.tile import vector_widths
 from hwaware.compiler.schedules.window import runs
 from hwaware.compiler.schedules.winograd import layout_of
+from hwaware.compiler.sharing import sharing
 from hwaware.compiler.target import Target
 from hwaware.compiler.tir import pieces
 from hwaware.graph.arithmetic import activation_bytes
@@ -31,19 +32,19 @@ Counts: TypeAlias = NDArray[np.float64]
 # A call; multiply-adds of vectors that are full, half full and narrower; cycles for which a tile's sums wait for their
 # loads or for each other; tiles; other vector operations, full, half and narrower; vectors stored; vectors that cross a
 # cache line because rows begin anywhere; bytes of activations, those that do not stay in the second-level cache, and
-# bytes of weights.
+# bytes of weights; parallel loops that threads have to meet for. All but the first and the last of the busiest thread.
 NAMES = (
     "call", "add", "add_half", "add_part", "wait", "tiles", "move", "move_half", "move_part", "store", "split",
-    "bytes", "far", "weights",
+    "bytes", "far", "weights", "launch",
 )  # fmt: skip
 # Cycles each takes on a core that is like most: where a device's cells do not tell, in these proportions.
-TYPICAL = (150.0, 1.0, 0.7, 0.6, 1.0, 4.0, 1.5, 1.0, 0.8, 1.0, 0.5, 0.01, 0.03, 0.05)
-_ADD, _WAIT, _TILES, _MOVE, _STORE, _SPLIT, _BYTES, _FAR, _WEIGHTS = 1, 4, 5, 6, 9, 10, 11, 12, 13
+TYPICAL = (150.0, 1.0, 0.7, 0.6, 1.0, 4.0, 1.5, 1.0, 0.8, 1.0, 0.5, 0.01, 0.03, 0.05, 1500.0)
+_ADD, _WAIT, _TILES, _MOVE, _STORE, _SPLIT, _BYTES, _FAR, _WEIGHTS, _LAUNCH = 1, 4, 5, 6, 9, 10, 11, 12, 13, 14
 _LINE = 16  # floats
 
 
-def effort(workload: Workload, target: Target, choice: Choice) -> Counts:
-    """The counts of `NAMES`, all at least 0, of `workload` as `choice` writes it for `target`.
+def effort(workload: Workload, target: Target, choice: Choice, threads: int = 1) -> Counts:
+    """The counts of `NAMES`, all at least 0, of `workload` as `choice` writes it for `target`, run by `threads`.
 
     Raises BuildError where the schedule cannot write the workload.
     """
@@ -56,7 +57,13 @@ def effort(workload: Workload, target: Target, choice: Choice) -> Counts:
     counts[_BYTES] = activation_bytes(workload)
     counts[_FAR] = max(0, counts[_BYTES] - target.l2)
     counts[_WEIGHTS] = _weights(workload)
+    shares = sharing(workload, target, choice, threads)
     _COUNT.get(choice.schedule, _elements)(counts, workload, target, choice)
+    if choice.schedule == "winograd":
+        _transform_inputs(counts, workload, target, choice, shares.ahead / shares.work)
+    counts[1:] *= shares.work
+    counts[_WEIGHTS] *= shares.weights / shares.work
+    counts[_LAUNCH] = shares.launches
     return counts
 
 
@@ -112,8 +119,13 @@ def _winograd(counts: Counts, workload: Workload, target: Target, choice: Choice
         if rest:
             _tile(counts, target, rest, block.widths, channels, products * block.count)
         _transform(counts, block.valid, target, layout.points * layout.tiles * block.count)
-    _transform(counts, channels, target, layout.points * layout.tiles)
-    counts[_SPLIT] += layout.points * layout.tiles * _crossing(channels, target)
+
+
+def _transform_inputs(counts: Counts, workload: Workload, target: Target, choice: Choice, times: float) -> None:
+    layout, channels = layout_of(workload, target, choice), workload.inputs[0].shape[3]
+    times *= layout.points * layout.tiles
+    _transform(counts, channels, target, times)
+    counts[_SPLIT] += times * _crossing(channels, target)
 
 
 def _transform(counts: Counts, count: int, target: Target, times: float) -> None:

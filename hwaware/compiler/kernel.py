@@ -16,6 +16,7 @@ from tvm import sym, tirx
 
 from hwaware.compiler.choice import Choice, Variant
 from hwaware.compiler.epilogue import apply_steps
+from hwaware.compiler.memory import Scratch
 from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Buffer, Expr, Stmt, buffer, function, seq, serial, store
 from hwaware.errors import BuildError
@@ -28,12 +29,16 @@ Pack = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 @dataclass(frozen=True)
 class Argument:
-    """One flat argument: `role`, element type and count; `limit` bounds the values of integer arguments."""
+    """One flat argument: `role`, element type and count; `limit` bounds the values of integer arguments.
+
+    Of scratch memory each of `tasks` that run side by side has an equal slice.
+    """
 
     role: str
     dtype: str
     size: int
     limit: int = 0
+    tasks: int = 1
 
     @property
     def bytes(self) -> int:
@@ -62,9 +67,9 @@ class Kernel:
         return Variant(self.workload, self.choice)
 
     @property
-    def scratch(self) -> tuple[int, ...]:
-        """Bytes of each piece of memory the kernel needs to itself while it runs."""
-        return tuple(argument.bytes for argument in self.arguments if argument.role == SCRATCH)
+    def scratch(self) -> tuple[Scratch, ...]:
+        """Each piece of memory the kernel needs to itself while it runs."""
+        return tuple(Scratch(item.bytes, item.tasks) for item in self.arguments if item.role == SCRATCH)
 
     def pack(self, constants: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The constant arguments, flat, in the kernel's order."""
@@ -108,7 +113,7 @@ class KernelBuilder:
     inputs: list[Buffer] = field(default_factory=list)
     operands: list[Buffer | None] = field(default_factory=list)
     constants: list[Buffer] = field(default_factory=list)
-    scratches: list[Buffer] = field(default_factory=list)
+    scratches: list[tuple[Buffer, int]] = field(default_factory=list)
     packs: list[Pack] = field(default_factory=list)
     arguments: list[Argument] = field(default_factory=list)
 
@@ -139,10 +144,13 @@ class KernelBuilder:
         self.arguments.append(Argument(WEIGHT, dtype, max(1, size)))
         return made
 
-    def scratch(self, name: str, size: int) -> Buffer:
-        """Declare `size` floats of memory that is the kernel's own while it runs; what is in it then is undefined."""
-        made = buffer(name, _indexable(size))
-        self.scratches.append(made)
+    def scratch(self, name: str, size: int, tasks: int = 1) -> Buffer:
+        """Declare `size` floats, for each of `tasks`, of memory that is the kernel's own while it runs.
+
+        What is in it then is undefined. Task i must be step i of the parallel loop.
+        """
+        made = buffer(name, _indexable(size * tasks))
+        self.scratches.append((made, tasks))
         return made
 
     def declare_steps(self) -> None:
@@ -178,9 +186,11 @@ class KernelBuilder:
 
     def finish(self, body: Stmt) -> Kernel:
         """The kernel with this body."""
-        self.arguments += [Argument(SCRATCH, "float32", int(item.shape[0])) for item in self.scratches]
+        self.arguments += [
+            Argument(SCRATCH, "float32", int(item.shape[0]), tasks=tasks) for item, tasks in self.scratches
+        ]
         self.arguments.append(Argument(OUTPUT, self.workload.output.dtype, int(self.output.shape[0])))
-        params = [*self._params, *self.constants, *self.scratches, self.output]
+        params = [*self._params, *self.constants, *(item for item, _ in self.scratches), self.output]
         if self.choice.get(SERIAL, 0):
             body = serial(body)
         made = function(Variant(self.workload, self.choice).symbol, params, body)

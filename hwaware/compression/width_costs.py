@@ -13,7 +13,7 @@ from typing import Protocol
 from hwaware.compiler.assemble import program_memory
 from hwaware.compiler.choice import Chooser
 from hwaware.compiler.kernel import WEIGHT
-from hwaware.compiler.memory import align, plan_memory
+from hwaware.compiler.memory import Scratch, align, plan_memory
 from hwaware.compiler.schedules import generate, variant
 from hwaware.compiler.targets import Target
 from hwaware.compression.budget import Costs
@@ -42,7 +42,7 @@ class _KernelBytes:
     """Of one workload as it is compiled: packed weights, and each piece of memory it needs while it runs."""
 
     weights: int
-    scratch: tuple[int, ...]
+    scratch: tuple[Scratch, ...]
 
 
 class WidthCosts:

@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from hwaware.costs.model import CostModel
+from hwaware.costs.model_errors import WHOLE_SPREAD, ModelErrors, errors_of, with_errors
 from hwaware.costs.row import GRAPH
 from hwaware.costs.table import CostTable
 from hwaware.graph.lower.program import Program
 
-_COVERAGE = 0.9
-# A model's latency cannot be measured more precisely than this, however well it is predicted.
-_LEAST_SPREAD = 0.004
-# With fewer models nothing is said of the interval.
-_FEWEST = 4
+# Errors beyond so many deviations count as being just there: some runs are disturbed.
+_FAR = 1.5
+_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -37,44 +36,41 @@ class Known:
     drawn: bool = True
 
 
-def calibrated(table: CostTable, models: Sequence[Known]) -> CostTable:
-    """`table` with its overhead and its intervals fitted to `models`."""
+def calibrated(table: CostTable, name: str, models: Sequence[Known]) -> CostTable:
+    """`table` with what `models`, variants of the profiled model `name`, say of its overhead and its intervals.
+
+    What is known from other profiled models stays, and counts as well.
+    """
     if not models:
         return table
     extra = np.array([model.latency_ns - model.sum_ns for model in models])
     overhead = float(np.median(extra))
-    error = _deviation(extra - overhead) / math.sqrt(len(models))
-    manifest = replace(table.manifest, overhead_ns=round(overhead, 1), fit={"overhead_error_ns": round(error, 1)})
-    table = replace(table, manifest=manifest)
+    error = 1.4826 * float(np.median(np.abs(extra - overhead))) / math.sqrt(len(models))
+    found = ModelErrors(len(models), round(overhead, 1), round(error, 1))
+    others = {model: one for model, one in errors_of(table.manifest).items() if model != name}
+    table = replace(table, manifest=with_errors(table.manifest, {**others, name: found}))
     drawn = [model for model in models if model.drawn]
-    if len(drawn) < _FEWEST:
+    if not drawn:
         return table
-    fit = {**(manifest.fit or {}), **_interval(table, drawn, models)}
-    return replace(table, manifest=replace(manifest, fit=fit))
+    seen = Counter(key for model in models for key in _keys(model))
+    errors, doubts = np.array([_left_out(table, model, seen) for model in drawn]).T
+    found = replace(
+        found,
+        tests=len(drawn),
+        scale=round(deviation(errors / np.hypot(WHOLE_SPREAD, doubts)), 4),
+        left_out_rms=round(math.sqrt(float(np.mean(errors**2))), 5),
+        left_out_bias=round(-float(np.mean(errors)), 5),
+    )
+    return replace(table, manifest=with_errors(table.manifest, {**others, name: found}))
 
 
-def _interval(table: CostTable, models: Sequence[Known], known: Sequence[Known]) -> dict[str, float]:
-    """`model_spread`, what is off beyond the doubt about operations, and the `reach` of the interval in deviations.
-
-    `models` are left out one by one, the rest of the `known` ones stay.
-    """
-    seen = Counter(key for model in known for key in _keys(model))
-    errors, doubts = np.array([_left_out(table, model, seen) for model in models]).T
-    beyond = _deviation(errors) ** 2 - float(np.median(doubts)) ** 2
-    spread = max(_LEAST_SPREAD, math.sqrt(max(0.0, beyond)))
-    reach = float(norm.ppf(0.5 + _COVERAGE / 2)) * _deviation(errors / np.hypot(spread, doubts))
-    return {
-        "model_spread": round(spread, 5),
-        "reach": round(max(1.0, reach), 4),
-        "left_out_rms": round(math.sqrt(float(np.mean(errors**2))), 5),
-        "left_out_bias": round(-float(np.mean(errors)), 5),
-        "models": len(models),
-    }
-
-
-def _deviation(values: NDArray[np.float64]) -> float:
-    """The standard deviation of what is normally distributed about 0, but for a few that were disturbed."""
-    return 1.4826 * float(np.median(np.abs(values)))
+def deviation(values: NDArray[np.float64]) -> float:
+    """The standard deviation of what is normally distributed about 0, but for a few (Huber's proposal 2)."""
+    expected = 1 - 2 * norm.sf(_FAR) - 2 * _FAR * norm.pdf(_FAR) + 2 * _FAR**2 * norm.sf(_FAR)
+    scale = max(1.4826 * float(np.median(np.abs(values))), 1e-6)
+    for _ in range(_ROUNDS if values.any() else 0):
+        scale *= math.sqrt(float(np.mean(np.minimum((values / scale) ** 2, _FAR**2))) / expected)
+    return scale
 
 
 def _keys(model: Known) -> set[str]:

@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.effort import NAMES, TYPICAL
 from hwaware.costs.residual import Place, Residual, Spread
-from hwaware.costs.row import GRAPH, OK, THROTTLED, CellRow
+from hwaware.costs.row import ALONE, GRAPH, OK, THROTTLED, CellRow
 
 Array = NDArray[np.float64]
 # Of the logarithm: what a cell measured under bad conditions may be off.
@@ -145,5 +145,8 @@ def _error(row: CellRow) -> float:
     assert row.p50_ns is not None
     assert row.ci95_low_ns is not None
     assert row.ci95_high_ns is not None
+    assert row.p10_ns is not None
     measured = (row.ci95_high_ns - row.ci95_low_ns) / (2 * 1.96 * row.p50_ns)
-    return float(np.hypot(measured, 0.0 if row.status == OK else _UNSTABLE))
+    # An operation alone was measured in one spell: if that was uneven, its median says how uneven more than how fast.
+    uneven = math.log(row.p50_ns / row.p10_ns) if row.state == ALONE else 0.0
+    return math.hypot(measured, uneven, 0.0 if row.status == OK else _UNSTABLE)

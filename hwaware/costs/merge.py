@@ -1,7 +1,7 @@
 """Several tables of one device as one.
 
 Of a cell that stands in more than one table, the better-conditioned measurement is kept whole, never a mean. All that
-belongs to a moment (facts, conditions, fitted overheads) comes from the newest table. The rules are minima, maxima and
+belongs to a moment (facts, conditions) comes from the newest table. The rules are minima, maxima and
 unions of total orders, so merging is idempotent, commutative and associative up to the order of rows.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from hwaware.costs.identity import first_difference, identity_of
 from hwaware.costs.manifest import Manifest
 from hwaware.costs.model_check import ModelCheck
+from hwaware.costs.model_errors import errors_of, joined, with_errors
 from hwaware.costs.row import STATUSES, CellRow
 from hwaware.costs.rows_file import format_row
 from hwaware.costs.table import CostTable
@@ -56,6 +57,7 @@ def merge(sources: Sequence[Source]) -> Source:
         complete=all(one.complete for one in manifests),
         validation=validation_of(checks),
     )
+    manifest = with_errors(manifest, joined(errors_of(one) for one in manifests))
     rows = _rows(row for source in sources for row in source.table.rows)
     return Source(" + ".join(source.name for source in sources), CostTable(manifest, rows).sealed(), checks)
 
@@ -119,12 +121,21 @@ def _checks(checks: Iterable[ModelCheck]) -> tuple[ModelCheck, ...]:
     return tuple(newest[place] for place in sorted(newest))
 
 
-def _age(manifest: Manifest) -> tuple[str, str]:
+def _age(manifest: Manifest) -> tuple[str, str, str]:
     """Newest last; of the same second, told apart by what they say of the moment of measuring."""
     moment = replace(
-        manifest, models=(), notes=(), complete=False, validation=None, cells=0, cells_sha256=""
-    ).document()
-    return manifest.created, json.dumps(moment, sort_keys=True)
+        manifest,
+        models=(),
+        notes=(),
+        complete=False,
+        validation=None,
+        cells=0,
+        cells_sha256="",
+        overhead_ns=0.0,
+        fit=None,
+    )
+    errors = json.dumps([manifest.overhead_ns, manifest.fit], sort_keys=True)
+    return manifest.created, json.dumps(moment.document(), sort_keys=True), errors
 
 
 def _holds(folder: Path, merged: Source) -> bool:

@@ -86,7 +86,7 @@ class CostModel:
             if row is not None and measured:
                 return _of_row(row)
             raise MissingCostError(self._missing(workload, row))
-        counts = effort(workload, self._target, choice)
+        counts = effort(workload, self._target, choice, self.table.manifest.threads)
         found = fit.at(place_of(place.key, place.coordinates, self.table.lanes, self._state), counts, inside=inside)
         provenance = MEASURED if measured else INTERPOLATED if inside else PREDICTED
         return _cost(found.ns, found.spread, provenance, None if row is None else row.weight_bytes)

@@ -55,7 +55,7 @@ class AloneBench:
         return variant(workload, self.bench.target, choices) if known is None else Variant(workload, known.choice)
 
     def _keep(self, workload: Workload, row: CellRow, tuned: Tuned | None) -> None:
-        counts = effort(workload, self.bench.target, Choice.parse(row.schedule))
+        counts = effort(workload, self.bench.target, Choice.parse(row.schedule), self.bench.threads)
         self.journal.append(
             replace(
                 row,

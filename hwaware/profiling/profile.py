@@ -133,7 +133,7 @@ def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: s
         variants=Variants(graph, prunable_groups(graph), bench.target.lanes),
         program=lower(graph),
         table=lambda: _table(journal),
-        keep=lambda found: _keep(journal, found),
+        keep=lambda found, old: _keep(journal, found, old),
         most=most,
     )
     rounds.recall(read_checks(journal.folder), [row for row in journal.rows if row.state == GRAPH])
@@ -144,13 +144,18 @@ def _table(journal: Journal) -> CostTable:
     return CostTable(journal.manifest, tuple(journal.rows))
 
 
-def _keep(journal: Journal, found: Sequence[Outcome]) -> None:
-    """Rows first: a check without them is not taken up again, and its model measured once more."""
-    known = {row.identity for row in journal.rows}
+def _keep(journal: Journal, found: Sequence[Outcome], old: Sequence[Outcome]) -> None:
+    """Keep what was `found`, in place of the rows of `old` outcomes.
+
+    Rows first: a check without them is not taken up again, and its model measured once more.
+    """
+    known = {row.identity: row for row in journal.rows}
+    outdated = {row.identity for outcome in old for row in outcome.rows if known.get(row.identity) == row}
+    journal.replace([row for outcome in found for row in outcome.rows if row.identity in outdated])
     for outcome in found:
         for row in outcome.rows:
             if row.identity not in known:
-                known.add(row.identity)
+                known[row.identity] = row
                 journal.append(row)
         _write_checks(journal, [outcome])
 
@@ -171,13 +176,15 @@ def _whole_models(rounds: Rounds, bench: Bench, tell: _Progress) -> bool:
         tell.say(f"whole variants, round {rounds.done + 1}")
         rounds.next()
         longest = max(longest, time.monotonic() - begun)
+    tell.say("whole variants, once more")
+    rounds.look_again()
     return True
 
 
 def _finished(journal: Journal, rounds: Rounds, bench: Bench, *, complete: bool) -> CostTable:
     """The table with what the whole models say of its errors and of peak memory."""
     outcomes = rounds.outcomes
-    table = calibrated(_table(journal), [outcome.known for outcome in outcomes])
+    table = calibrated(_table(journal), rounds.name, [outcome.known for outcome in outcomes])
     own = {outcome.check.model for outcome in outcomes}
     checks = [check for check in read_checks(journal.folder) if check.model not in own] + rounds.checks()
     write_checks(journal.folder, checks)

@@ -8,7 +8,7 @@ the table; rounds end once it predicts about as well as whole models can be meas
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -52,8 +52,8 @@ class Outcome:
 class Rounds:
     """Rounds over the `variants` of model `name`, itself `program`.
 
-    `table` gives the table as it stands, `keep` takes what was measured. There are at most `most` rounds; `outcomes`
-    are all so far.
+    `table` gives the table as it stands, `keep` takes what was measured, and what it replaces. There are at most `most`
+    rounds; `outcomes` are all so far.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Rounds:
     variants: Variants
     program: Program
     table: Callable[[], CostTable]
-    keep: Callable[[Sequence[Outcome]], None]
+    keep: Callable[[Sequence[Outcome], Sequence[Outcome]], None]
     most: int = MOST_ROUNDS
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -102,17 +102,30 @@ class Rounds:
     def next(self) -> None:
         """Measure one more round. Raises BuildError, DeviceError."""
         number = self.done
-        costs = CostModel(calibrated(self.table(), [outcome.known for outcome in self.outcomes]))
+        costs = CostModel(calibrated(self.table(), self.name, [outcome.known for outcome in self.outcomes]))
         free = {name: self.variants.program(name) for name in _names(_FREELY, number, FREE)}
         programs = {name: program for name, program in free.items() if program is not None}
         programs |= self._least_certain(costs, number)
         if not self.outcomes:
             programs |= {_WHOLE: self.program}
         said = {name: costs.predict(program, {}, partial=True) for name, program in programs.items()}
-        runs = self.bench.measure(programs, seed=number + 1)
-        found = [self._outcome(run, said[run.name]) for run in runs]
-        self.keep(found)
-        self.outcomes += found
+        self._take(self.bench.measure(programs, seed=number + 1), said)
+
+    def look_again(self) -> None:
+        """Run the last round's variants once more, as earlier ones were with the next round. Raises DeviceError."""
+        self._take(self.bench.again(seed=self.done + 1), {})
+
+    def _take(self, runs: Sequence[WholeRun], said: Mapping[str, Prediction]) -> None:
+        """Outcomes of `runs`: new ones were predicted, others replace what is known."""
+        places = {outcome.check.model: place for place, outcome in enumerate(self.outcomes)}
+        new = [self._outcome(run, said[run.name]) for run in runs if run.name in said]
+        renewed = {places[f"{self.name}~{run.name}"]: run for run in runs if run.name not in said}
+        old = [self.outcomes[place] for place in renewed]
+        again = [_renewed(self.outcomes[place], run) for place, run in renewed.items()]
+        self.keep([*new, *again], old)
+        for place, outcome in zip(renewed, again, strict=True):
+            self.outcomes[place] = outcome
+        self.outcomes += new
 
     def _least_certain(self, costs: CostModel, number: int) -> dict[str, Program]:
         drawn = {name: self.variants.program(name) for name in _names(_STEPS, number, DRAWS)}
@@ -154,6 +167,18 @@ class Rounds:
         ]
         # A small model's draws may meet: two of the same operations are one check.
         return list({(check.digest, check.source): check for check in found}.values())
+
+
+def _renewed(outcome: Outcome, run: WholeRun) -> Outcome:
+    """`outcome` with what was measured since; what had been predicted stays."""
+    check = replace(
+        outcome.check,
+        measured_ms=run.latency_ns / 1e6,
+        ci95_low_ms=run.ci95_ns[0] / 1e6,
+        ci95_high_ms=run.ci95_ns[1] / 1e6,
+        measured_rss=run.peak_rss,
+    )
+    return Outcome(check, outcome.program, run.sum_ns, run.rows)
 
 
 def _names(kind: str, number: int, count: int) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ from hwaware.graph.lower import Program
 from hwaware.profiling.bench import MOST_FRUITLESS
 from hwaware.profiling.lines import empty_row
 from hwaware.profiling.run import RunResult, run_artifact
+from hwaware.profiling.spells import undisturbed, wanting
 
-# Each model is run in turn with the others, so that a slow spell does not fall on one of them; a round that came out
-# this much slower than the best is not used and run again, a few times.
-_ROUNDS, _AGAIN, _SLOW = 5, 3, 1.04
-_MIN_TIME_MS, _MIN_COUNT = 120, 30
-_ENOUGH = 3
+# Each model is run in turn with the others, in short runs, so that a slow spell falls on few of one model's; where it
+# fell on too many there are some more.
+_ROUNDS, _AGAIN = 8, 8
+# How often it is run again with the next models.
+_LOOKS = 3
+_MIN_TIME_MS, _MIN_COUNT = 80, 20
 _GRACE_S = 60.0
 # Samples of an operation kept from each round.
 _KEPT = 40
@@ -58,59 +60,88 @@ class WholeRun:
     rows: tuple[CellRow, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Model:
+    """A compiled program on the device: its schedules by workload, where its executable is, its runs so far."""
+
+    program: Program
+    choices: Mapping[str, Variant]
+    artifact: Artifact
+    place: str
+    runs: list[RunResult] = field(default_factory=list)
+
+
+@dataclass
 class WholeBench:
-    """Measures whole programs on a device whose lease is held."""
+    """Measures whole programs on a device whose lease is held.
+
+    Each is run again along with the next ones: a spell in which the machine is slow may be longer than one round.
+    """
 
     device: Device
     target: Target
     threads: int
     protocol: str
     chooser: Chooser
+    _last: dict[str, _Model] = field(default_factory=dict, repr=False)
 
     def measure(self, programs: Mapping[str, Program], seed: int) -> list[WholeRun]:
-        """Compile `programs`, by name, and run each in turn. Raises BuildError, DeviceError."""
+        """Compile `programs`, by name, and run each in turn with those of the call before.
+
+        All of them are in the answer, the earlier ones with all their runs. Raises BuildError, DeviceError.
+        """
         with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
-            folders = {name: Path(scratch) / f"model{index}" for index, name in enumerate(programs)}
-            jobs = min(len(programs), len(os.sched_getaffinity(0)))
-            built = Parallel(n_jobs=jobs)(
-                delayed(_build)(program, self.target, folders[name], self.chooser) for name, program in programs.items()
-            )
-            agents = {name: self._artifact(name, folders[name]) for name in programs}
-            runs = self._run(agents, seed)
-        return [
-            self._whole(name, program, choices, runs[name])
-            for (name, program), choices in zip(programs.items(), built, strict=True)
-        ]
-
-    def _artifact(self, name: str, folder: Path) -> Artifact:
-        manifest = {"model": name, "target": self.target.identity(), "inputs": [], "outputs": []}
-        return Artifact(folder, manifest)
-
-    def _run(self, agents: Mapping[str, Artifact], seed: int) -> dict[str, list[RunResult]]:
-        runs: dict[str, list[RunResult]] = {name: [] for name in agents}
-        transport = self.device.transport
-        # Used once: among the lease's files, so that they go even if this process is killed.
-        places = {name: transport.push_file(one.agent, one.path.name, program=True) for name, one in agents.items()}
+            made = self._made(programs, Path(scratch))
+        shipped = self.protocol == "as-shipped"
+        before = {} if shipped else self._last
+        planned = dict.fromkeys(made, 1 if shipped else _ROUNDS)
+        planned |= {name: len(model.runs) + _LOOKS for name, model in before.items()}
+        models = made | before
         order = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
-        rounds = 1 if self.protocol == "as-shipped" else _ROUNDS
-        for number in range(rounds + _AGAIN):
-            # After the planned rounds only those that had too few good ones.
-            names = [name for name, done in runs.items() if number < rounds or len(_good(done)) < min(rounds, _ENOUGH)]
+        for number in range(_ROUNDS + _AGAIN):
+            names = [name for name, model in models.items() if wanting(model.runs, _median, planned[name])]
             order.shuffle(names)
             for name in names:
-                runs[name].append(self._run_once(agents[name], places[name], seed + number))
+                models[name].runs.append(self._run_once(models[name], seed + number))
+        self._forget()
+        self._last = made
+        return [self._whole(name, model) for name, model in models.items()]
+
+    def again(self, seed: int) -> list[WholeRun]:
+        """Run those of the last call once more. Raises DeviceError."""
+        return self.measure({}, seed)
+
+    def _made(self, programs: Mapping[str, Program], scratch: Path) -> dict[str, _Model]:
+        if not programs:
+            return {}
+        folders = {name: scratch / f"model{index}" for index, name in enumerate(programs)}
+        jobs = min(len(programs), len(os.sched_getaffinity(0)))
+        built = Parallel(n_jobs=jobs)(
+            delayed(_build)(program, self.target, folders[name], self.chooser) for name, program in programs.items()
+        )
+        made = {}
+        for (name, program), choices in zip(programs.items(), built, strict=True):
+            manifest = {"model": name, "target": self.target.identity(), "inputs": [], "outputs": []}
+            artifact = Artifact(folders[name], manifest)
+            # Among the lease's files, so that they go even if this process is killed.
+            place = self.device.transport.push_file(artifact.agent, f"{name}-{artifact.path.name}", program=True)
+            made[name] = _Model(program, choices, artifact, place)
+        return made
+
+    def _forget(self) -> None:
+        """Take the last call's executables off the device."""
+        places = [model.place for model in self._last.values()]
         # If the device is lost now, all was measured.
         with contextlib.suppress(DeviceError):
-            transport.run(["rm", "-f", *places.values()], timeout=_GRACE_S)
-        return runs
+            if places:
+                self.device.transport.run(["rm", "-f", *places], timeout=_GRACE_S)
 
-    def _run_once(self, artifact: Artifact, place: str, seed: int) -> RunResult:
+    def _run_once(self, model: _Model, seed: int) -> RunResult:
         """One run; an agent that dies is started again."""
         for attempt in range(MOST_FRUITLESS):
             try:
                 return run_artifact(
-                    artifact,
+                    model.artifact,
                     self.device,
                     threads=self.threads,
                     per_op=True,
@@ -118,24 +149,25 @@ class WholeBench:
                     min_time_ms=_MIN_TIME_MS,
                     min_count=_MIN_COUNT,
                     seed=seed,
-                    pushed=place,
+                    pushed=model.place,
                 )
             except AgentError:
                 if attempt == MOST_FRUITLESS - 1:
                     raise
         raise AssertionError("unreachable")
 
-    def _whole(
-        self, name: str, program: Program, choices: Mapping[str, Variant], runs: Sequence[RunResult]
-    ) -> WholeRun:
-        good = _good(runs)
+    def _whole(self, name: str, model: _Model) -> WholeRun:
+        program, runs = model.program, model.runs
+        good = undisturbed(runs, _median)
+        # Operations are timed in a pass of their own.
+        good_ops = undisturbed(runs, _sum)
         whole = statistics_of([sample for run in good for sample in _thinned(run.samples_ns)])
         by_key: dict[str, list[float]] = {}
-        for run in good:
+        for run in good_ops:
             for op in run.ops:
                 by_key.setdefault(op.key, []).extend(_thinned(op.samples_ns))
-        rows = {key: self._row(choices[key], samples, good) for key, samples in by_key.items()}
-        latency = float(np.median([np.median(run.samples_ns) for run in good]))
+        rows = {key: self._row(model.choices[key], samples, good_ops) for key, samples in by_key.items()}
+        latency = float(np.median([_median(run) for run in good]))
         peaks = [run.peak_rss for run in runs if run.peak_rss is not None]
         return WholeRun(
             name=name,
@@ -151,7 +183,7 @@ class WholeBench:
 
     def _row(self, chosen: Variant, samples: Sequence[float], runs: Sequence[RunResult]) -> CellRow:
         row = empty_row(chosen, self.threads)
-        counts = effort(chosen.workload, self.target, chosen.choice)
+        counts = effort(chosen.workload, self.target, chosen.choice, self.threads)
         around = _conditions(runs)
         slow = "; ".join(dict.fromkeys(reason for run in runs if (reason := run.around.slowed())))
         state: dict[str, Any] = {"status": UNSTABLE, "reason": slow} if slow else {}
@@ -169,11 +201,12 @@ def _build(program: Program, target: Target, folder: Path, chooser: Chooser) -> 
     return {kernel.workload.key: kernel.variant for kernel in assembled.kernels}
 
 
-def _good(runs: Sequence[RunResult]) -> list[RunResult]:
-    """Those that were not measured in a slow spell."""
-    medians = [float(np.median(run.samples_ns)) for run in runs]
-    best = min(medians, default=0.0)
-    return [run for run, median in zip(runs, medians, strict=True) if median <= _SLOW * best]
+def _median(run: RunResult) -> float:
+    return float(np.median(run.samples_ns))
+
+
+def _sum(run: RunResult) -> float:
+    return sum(float(np.median(op.samples_ns)) for op in run.ops)
 
 
 def _thinned(samples: Sequence[float]) -> list[float]:

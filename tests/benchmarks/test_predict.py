@@ -39,7 +39,7 @@ def test_from_a_profile_to_verdicts_and_again(
     assert series["table"]["second_seconds"] > 0
     for variant in (series["whole"], *series["outcomes"]):
         assert variant["measured"]["output_error"] < 1e-4  # what was timed is the model
-        assert len(variant["measured"]["rounds_ms"]) == 2
+        assert len(variant["measured"]["rounds_ms"]) >= 2
         keys = [op["key"] for op in variant["measured"]["ops"]]
         assert variant["predicted"] is None or keys == [op["key"] for op in variant["predicted"]["ops"]]
     folder = Path(series["table"]["path"])

@@ -124,7 +124,7 @@ def run_compiled(
     for op in program.ops:
         kernel = kernels[op.workload.key]
         packed = [guarded(array) for array in kernel.pack(op.constants)]
-        scratch = [Guarded(size // 4, "float32") for size in kernel.scratch]
+        scratch = [Guarded(piece.bytes // 4, "float32") for piece in kernel.scratch]
         places = [*(buffers[name] for name in op.inputs), *packed, *scratch, buffers[op.output]]
         arguments = [
             place.tensor(argument.size, alignment)

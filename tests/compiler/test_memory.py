@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwaware.compiler.memory import ALIGNMENT, align, lifetimes, plan_memory, spec_bytes
+from hwaware.compiler.memory import ALIGNMENT, Scratch, align, lifetimes, plan_memory, scratch_name, spec_bytes
 from hwaware.graph.ir import Spec
 from hwaware.graph.lower import FusedOp, Program
 from hwaware.graph.lower.in_place import without_copies
@@ -91,3 +91,28 @@ def test_plans_of_networks() -> None:
         made = program_of(name, 1)[1]
         check_plan(made)
         assert plan_memory(made).size < sum(spec_bytes(spec) for spec in made.buffers.values())
+
+
+@given(programs(), st.data())
+def test_scratch_memory_of_tasks_is_theirs_alone(made: Program, data: st.DataObject) -> None:
+    pieces = st.lists(st.builds(Scratch, st.integers(1, 900), st.sampled_from([1, 1, 4])), max_size=3)
+    scratch = {op.name: data.draw(pieces) for op in made.ops}
+    plan, spans = plan_memory(made, scratch), lifetimes(made)
+    places = [(plan.offsets[name], plan.offsets[name] + spec_bytes(made.buffers[name])) for name in spans]
+    found = {
+        (op.name, number): (plan.offsets[scratch_name(op.name, number)], piece)
+        for op in made.ops
+        for number, piece in enumerate(scratch[op.name])
+    }
+    for (op, number), (start, piece) in found.items():
+        end = start + piece.bytes
+        assert 0 <= start < end <= plan.size
+        assert start % ALIGNMENT == 0
+        for (other, place), (begin, item) in found.items():
+            apart = end <= begin or begin + item.bytes <= start
+            if (op, number) != (other, place) and op == other:
+                assert apart
+            if piece.tasks > 1 and not apart:
+                assert (piece, number, start) == (item, place, begin)  # of the same slices
+        if piece.tasks > 1:
+            assert all(end <= low or high <= start for low, high in places)

@@ -158,7 +158,10 @@ def test_inside_wider_memory_kernels_compute_the_same(name: str, target: str) ->
 
 def _own(kernel: Kernel, op: FusedOp) -> list[Guarded]:
     """Constants and scratch memory."""
-    return [*map(guarded, kernel.pack(op.constants)), *(Guarded(size // 4, "float32") for size in kernel.scratch)]
+    return [
+        *map(guarded, kernel.pack(op.constants)),
+        *(Guarded(piece.bytes // 4, "float32") for piece in kernel.scratch),
+    ]
 
 
 def test_cells_have_memory_for_what_lies_between(tmp_path: Path) -> None:

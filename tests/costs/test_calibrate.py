@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hwaware.costs.calibrate import Known, calibrated
+from hwaware.costs.calibrate import Known, calibrated, deviation
 from hwaware.costs.model import CostModel
 from hwaware.costs.row import GRAPH, CellRow
 from hwaware.costs.table import CostTable
@@ -47,7 +50,7 @@ def test_intervals_hold_about_as_many_new_models_as_they_say() -> None:
     held, errors = [], []
     for seed in (1, 2, 3):
         made, known, new = devices(16, seed)
-        costs = CostModel(calibrated(made, known))
+        costs = CostModel(calibrated(made, "chain", known))
         for one in new:
             found = costs.predict(one.program, {})
             held.append(found.interval_ms[0] <= one.latency_ns / 1e6 <= found.interval_ms[1])
@@ -59,17 +62,43 @@ def test_intervals_hold_about_as_many_new_models_as_they_say() -> None:
 
 def test_the_overhead_is_found_with_its_error() -> None:
     made, known, _ = devices(16, 5)
-    manifest = calibrated(made, known).manifest
+    manifest = calibrated(made, "chain", known).manifest
     assert manifest.fit is not None
     assert manifest.overhead_ns == pytest.approx(OVERHEAD_NS, abs=4 * manifest.fit["overhead_error_ns"])
 
 
 def test_without_models_nothing_is_claimed() -> None:
+    made, _known, _ = devices(4, 1)
+    assert calibrated(made, "chain", []) is made
+
+
+def test_one_variant_says_little_of_the_interval() -> None:
     made, known, _ = devices(4, 1)
-    assert calibrated(made, []) is made
-    alone = calibrated(made, known[:1]).manifest.fit
-    assert alone is not None
-    assert "reach" not in alone
+    odd = replace(known[0], latency_ns=3 * known[0].latency_ns, sum_ns=3 * known[0].sum_ns)
+    fit = calibrated(made, "chain", [odd]).manifest.fit
+    plain = calibrated(made, "chain", [replace(known[0], drawn=False)]).manifest.fit
+    assert fit is not None
+    assert plain is not None
+    assert plain["reach"] == pytest.approx(1.645, abs=1e-3)
+    assert plain["by_model"]["chain"]["tests"] == 0
+    # A single one that is far off widens the interval, but not to where it would hold it.
+    assert plain["reach"] < fit["reach"] < 1.645 * fit["by_model"]["chain"]["scale"]
+
+
+@given(st.lists(st.floats(0.01, 4), min_size=1, max_size=30), st.floats(0.1, 50))
+def test_the_scale_of_errors_is_a_scale(values: list[float], factor: float) -> None:
+    errors = np.array(values)
+    once, again = deviation(errors), deviation(factor * errors)
+    assert again == pytest.approx(factor * once, rel=1e-3, abs=1e-5)
+    assert once <= 3 * float(np.sqrt(np.mean(errors**2))) + 1e-9
+
+
+def test_a_few_disturbed_runs_hardly_change_the_scale() -> None:
+    errors = np.random.default_rng(3).normal(size=400)
+    plain = deviation(errors)
+    errors[:20] = 50.0
+    assert plain == pytest.approx(1.0, abs=0.1)
+    assert deviation(errors) < 1.25 * plain
 
 
 def test_a_model_is_judged_without_what_was_measured_in_it() -> None:
@@ -82,6 +111,20 @@ def test_a_model_is_judged_without_what_was_measured_in_it() -> None:
     ]
     kept = [one for one in made.rows if one.key not in {new.key for new in rows}]
     slow = Known(odd.program, 10 * odd.latency_ns, 10 * odd.sum_ns)
-    fit = calibrated(table([*kept, *rows]), [slow, *known[1:]]).manifest.fit
+    fit = calibrated(table([*kept, *rows]), "chain", [slow, *known[1:]]).manifest.fit
     assert fit is not None
-    assert fit["left_out_rms"] > 0.3
+    assert fit["by_model"]["chain"]["left_out_rms"] > 0.3
+
+
+def test_what_other_models_said_still_counts() -> None:
+    made, known, _ = devices(8, 2)
+    one = calibrated(made, "chain", known)
+    slow = [replace(model, latency_ns=model.latency_ns + 20 * OVERHEAD_NS) for model in known]
+    both = calibrated(one, "slow", slow).manifest
+    assert one.manifest.fit is not None
+    assert both.fit is not None
+    assert set(both.fit["by_model"]) == {"chain", "slow"}
+    assert both.fit["by_model"]["chain"] == one.manifest.fit["by_model"]["chain"]
+    assert one.manifest.overhead_ns < both.overhead_ns < 20 * OVERHEAD_NS
+    # Profiled once more, a model replaces what it had said itself.
+    assert calibrated(calibrated(one, "slow", slow), "slow", known).manifest.overhead_ns == one.manifest.overhead_ns

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hwaware.costs.manifest import Manifest
 from hwaware.costs.merge import Source, better, merge, write
 from hwaware.costs.model_check import ModelCheck
+from hwaware.costs.model_errors import ModelErrors, errors_of, with_errors
 from hwaware.costs.row import ALONE, GRAPH, STATUSES, CellRow, statistics_of
 from hwaware.costs.table import CostTable
 from hwaware.costs.validation import add_check, read_checks, validation_of
@@ -47,15 +48,27 @@ def checked(digest: str, source: str = "run", created: str = "2024-05-01T00:00:0
 
 
 @st.composite
+def errors(draw: st.DrawFn) -> dict[str, Any]:
+    """What the table says of its errors, if it was tested: the fields of a manifest."""
+    models = draw(st.dictionaries(st.sampled_from("abc"), st.integers(1, 3), max_size=2))
+    by_model = {
+        name: ModelErrors(count, draw(st.sampled_from([0.0, 30.0])), 2.0, count, draw(st.sampled_from([0.5, 2.0])))
+        for name, count in models.items()
+    }
+    made = with_errors(manifest(overhead_ns=draw(st.sampled_from([0.0, 10.0]))), by_model)
+    return {"overhead_ns": made.overhead_ns, "fit": made.fit}
+
+
+@st.composite
 def sources(draw: st.DrawFn) -> Source:
     made = CostTable(
         manifest(
             created=f"2024-01-0{draw(st.integers(1, 3))}T00:00:00+00:00",
-            overhead_ns=draw(st.sampled_from([0.0, 10.0])),
             models=tuple(draw(st.lists(st.sampled_from("abc"), unique=True, max_size=3))),
             notes=tuple(draw(st.lists(st.sampled_from(["warm", "fan off"]), unique=True))),
             complete=draw(st.booleans()),
             facts={"load1": draw(st.integers(0, 2))},
+            **draw(errors()),
         ),
         draw(rows()),
     ).sealed()
@@ -197,3 +210,18 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
         write(merge([a, b]), thesis)
     assert thesis.read_text() == "years of work"
     assert CostTable.load(out).rows == merge([a, b]).table.rows
+
+
+def test_merged_tables_know_the_errors_of_all_their_models() -> None:
+    few, many = ModelErrors(4, 100.0, 10.0, 4, 1.0), ModelErrors(12, 500.0, 10.0, 12, 2.0)
+    first = Source("first", replace(table([]), manifest=with_errors(manifest(), {"a": few, "b": few})))
+    second = Source("second", replace(table([]), manifest=with_errors(manifest(), {"b": many})))
+    found = merge([first, second]).table.manifest
+    assert errors_of(found) == {"a": few, "b": many}
+    assert found.overhead_ns == pytest.approx((4 * 100 + 12 * 500) / 16)
+
+
+def test_errors_that_are_none_are_refused() -> None:
+    bad = replace(manifest(), fit={"by_model": {"a": {"models": "many"}}})
+    with pytest.raises(TableError, match="models"):
+        errors_of(bad)

@@ -27,7 +27,7 @@ from tests.costs.tables import LANES, TARGET, conv, pool, row, table
 
 INS, OUTS = (2, 4, 8, 12, 16, 32), (4, 7, 8, 13, 16, 24, 32)
 # Nanoseconds a count of an invented device: nothing like the typical ones that fitting starts from.
-DEVICE = np.array([40, 0.3, 0.3, 0.25, 0.1, 2.0, 0.9, 0.8, 0.8, 0.4, 0.6, 0.004, 0.01, 0.05])
+DEVICE = np.array([40, 0.3, 0.3, 0.25, 0.1, 2.0, 0.9, 0.8, 0.8, 0.4, 0.6, 0.004, 0.01, 0.05, 400.0])
 
 
 def work_ns(workload: Workload, costs: CostModel | None = None) -> float:

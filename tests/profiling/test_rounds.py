@@ -31,10 +31,15 @@ class Invented:
     speeds: Iterator[float]
     threads: int = 1
     asked: list[list[str]] = field(default_factory=list)
+    last: dict[str, Program] = field(default_factory=dict)
 
     def measure(self, programs: Mapping[str, Program], seed: int) -> list[WholeRun]:
         self.asked.append(list(programs))
+        self.last = dict(programs)
         return [self._run(name, program) for name, program in programs.items()]
+
+    def again(self, seed: int) -> list[WholeRun]:
+        return [self._run(name, program) for name, program in self.last.items()]
 
     def _run(self, name: str, program: Program) -> WholeRun:
         speed = next(self.speeds)
@@ -66,8 +71,10 @@ class Desk:
     def _table(self) -> CostTable:
         return table(list(self.rows.values()))
 
-    def _keep(self, found: Sequence[Outcome]) -> None:
-        self.rows |= {one.identity: one for outcome in found for one in outcome.rows if one.identity not in self.rows}
+    def _keep(self, found: Sequence[Outcome], old: Sequence[Outcome]) -> None:
+        outdated = {one.identity for outcome in old for one in outcome.rows if self.rows[one.identity] == one}
+        new = {one.identity: one for outcome in found for one in outcome.rows}
+        self.rows |= {place: one for place, one in new.items() if place in outdated or place not in self.rows}
 
     def finish(self) -> None:
         while not self.rounds.settled:
@@ -116,6 +123,23 @@ def test_predictions_were_made_before_measuring() -> None:
     ]
     assert len(second) == FREE
     assert all(-0.6 < check.error < -0.4 for check in second)
+
+
+def test_what_was_measured_in_a_slow_spell_is_replaced() -> None:
+    """A device that is twice as slow in its first round, and looks once more later."""
+    count = 1 + FREE + CHOSEN
+    made = desk(itertools.chain(itertools.repeat(2.0, count), itertools.repeat(1.0)))
+    made.rounds.next()
+    slow = list(made.rounds.outcomes)
+    made.rounds.look_again()
+    assert [one.check.model for one in made.rounds.outcomes] == [one.check.model for one in slow]
+    for before, after in zip(slow, made.rounds.outcomes, strict=True):
+        assert after.check.measured_ms == pytest.approx(before.check.measured_ms / 2)
+        assert after.check.predicted_ms == before.check.predicted_ms
+        assert after.known.sum_ns == pytest.approx(before.known.sum_ns / 2)
+    graph = [one for one in made.rows.values() if one.state == GRAPH]
+    assert {one.identity for one in graph} == {one.identity for outcome in slow for one in outcome.rows}
+    assert all(one in {item for outcome in made.rounds.outcomes for item in outcome.rows} for one in graph)
 
 
 def test_only_the_last_free_draws_test_the_table(steady: Desk) -> None:

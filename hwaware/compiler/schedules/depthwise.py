@@ -56,15 +56,8 @@ def depthwise(builder: KernelBuilder) -> Kernel:
     Parameters: `rows`, `positions` and `vectors` of the tile; `inside` 1 to run through the channels of a tile before
     the next one, 0 through the tiles of a row before the next channels.
     """
-    target, choice = builder.target, builder.choice
-    # conv_shape flattens 1×1 windows; a depthwise 1×1 is then a row of positions as well.
-    shape = conv_shape(builder.workload)
-    channels = shape.groups
-    best = choose_depthwise(shape.columns.out, channels, target)
-    positions = max(1, min(choice.get("positions", best.positions), shape.columns.out))
-    vectors = max(1, min(choice.get("vectors", best.vectors), len(vector_widths(channels, target.lanes))))
-    rows = max(1, min(choice.get("rows", 1), shape.rows.out))
-    blocks = channel_blocks(channels, vectors, target.lanes)
+    shape, positions, rows, blocks = depthwise_tiles(builder.workload, builder.target, builder.choice)
+    channels, choice = shape.groups, builder.choice
     taps = shape.rows.taps * shape.columns.taps
     padding = max(block.padded - block.valid for block in blocks)
 
@@ -76,6 +69,20 @@ def depthwise(builder: KernelBuilder) -> Kernel:
     builder.declare_steps()
     plan = DepthwisePlan(builder, shape, weight, blocks, tuple(runs(shape.columns, positions)), rows)
     return builder.finish(plan.body(channels_inside=bool(choice.get("inside", 0))))
+
+
+def depthwise_tiles(
+    workload: Workload, target: Target, choice: Choice
+) -> tuple[ConvShape, int, int, tuple[ChannelBlock, ...]]:
+    """Extents; positions and rows of the tile that `choice` comes to at these widths; its blocks of channels."""
+    # conv_shape flattens 1×1 windows; a depthwise 1×1 is then a row of positions as well.
+    shape = conv_shape(workload)
+    channels = shape.groups
+    best = choose_depthwise(shape.columns.out, channels, target)
+    positions = max(1, min(choice.get("positions", best.positions), shape.columns.out))
+    vectors = max(1, min(choice.get("vectors", best.vectors), len(vector_widths(channels, target.lanes))))
+    rows = max(1, min(choice.get("rows", 1), shape.rows.out))
+    return shape, positions, rows, channel_blocks(channels, vectors, target.lanes)
 
 
 # (image, row, first channel, real channels, run of tiles, first column) -> a tile.

@@ -10,7 +10,7 @@ or blocks of output channels outermost, where weights do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,17 +55,16 @@ class DirectPlan:
     def body(self) -> Stmt:
         """The loops around the tile, the outermost parallel."""
         blocks = self.shape.groups * sum(block.count for block in self.blocks)
-        rows = self.shape.batch * self.shape.rows.out
+        outer, inner, parts = order(self.shape, self.spans, blocks, outside=self.weights_outside, parts=self.parts)
         # A single long row (1×1 convolution, dense layer) is taken tile by tile.
-        strips, strip = (rows, self._row) if rows > 1 else (sum(span.count for span in self.spans), self._lone_tile)
+        strip = self._row if self.shape.batch * self.shape.rows.out > 1 else self._lone_tile
 
         def at(block: Expr, number: Expr) -> Stmt:
             return self._block(block, lambda site: strip(site, number))
 
         if self.weights_outside:
-            return over_parts(blocks, strips, self.parts or even_parts(blocks, strips), at)
-        parts = self.parts or even_parts(strips, blocks)
-        return over_parts(strips, blocks, parts, lambda number, block: at(block, number), parts_outside=True)
+            return over_parts(outer, inner, parts, at)
+        return over_parts(outer, inner, parts, lambda number, block: at(block, number), parts_outside=True)
 
     def _block(self, number: Expr, body: Callable[[Site], Stmt]) -> Stmt:
         """`body` at block `number` of all groups."""
@@ -106,6 +105,19 @@ class DirectPlan:
             statement = tile if statement is None else branch(number < integer(before + span.count), tile, statement)
         assert statement is not None
         return statement
+
+
+def order(
+    shape: ConvShape, spans: Sequence[Run], blocks: int, *, outside: bool, parts: int = 0
+) -> tuple[int, int, int]:
+    """Steps of the outer loop and of the inner one, and into how many ranges that is cut (`parts`, or evenly).
+
+    One loop runs over strips of output positions, the other over `blocks` of output channels, outermost if `outside`.
+    """
+    rows = shape.batch * shape.rows.out
+    strips = rows if rows > 1 else sum(span.count for span in spans)
+    outer, inner = (blocks, strips) if outside else (strips, blocks)
+    return outer, inner, parts or even_parts(outer, inner)
 
 
 def weights_outside(shape: ConvShape, tile: Tile, target: Target) -> bool:

@@ -26,6 +26,14 @@ def even_parts(outer: int, inner: int) -> int:
     return min(possible, key=lambda parts: (round(max(0.0, waste(parts) - _UNEVEN), 2), parts))
 
 
+def ranges(count: int, parts: int) -> list[int]:
+    """The sizes of `parts` ranges of nearly equal size; there are no more parts than things."""
+    parts = max(1, min(parts, count))
+    size, longer = divmod(count, parts)
+    # The first ones take one more.
+    return [size + 1] * longer + [size] * (parts - longer)
+
+
 def over_parts(
     outer: int, inner: int, parts: int, body: Callable[[Expr, Expr], Stmt], *, parts_outside: bool = False
 ) -> Stmt:
@@ -36,8 +44,8 @@ def over_parts(
     parts = max(1, min(parts, inner))
     if parts == 1:
         return loop("outer", outer, lambda i: loop("inner", inner, lambda j: body(i, j)), "parallel")
-    # The first `longer` ranges take one more.
-    size, longer = divmod(inner, parts)
+    sizes = ranges(inner, parts)
+    size, longer = sizes[-1], sizes.count(sizes[-1] + 1)
 
     def step(number: Expr) -> Stmt:
         part = tirx.floordiv(number, integer(outer)) if parts_outside else tirx.floormod(number, integer(parts))

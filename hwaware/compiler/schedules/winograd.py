@@ -25,7 +25,7 @@ from tvm import tirx
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, vector_widths
-from hwaware.compiler.schedules.winograd_layout import Layout, Plan
+from hwaware.compiler.schedules.winograd_layout import Layout, Plan, task_floats
 from hwaware.compiler.schedules.winograd_products import multiply
 from hwaware.compiler.schedules.winograd_tiles import transform_inputs, transform_products
 from hwaware.compiler.schedules.winograd_transforms import filtering
@@ -45,15 +45,21 @@ def winograd(builder: KernelBuilder) -> Kernel:
     """
     layout = layout_of(builder.workload, builder.target, builder.choice)
     shared = builder.choice.get("split", 0)
-    tasks = min(_tasks(builder.choice), layout.units if shared else layout.strips)
+    tasks = tasks_of(layout, builder.choice)
     size = layout.points * layout.image[3] * sum(block.count * block.padded for block in layout.blocks)
     weight = builder.constant("weight", size, lambda c: pack(c["weight"], layout))
     builder.declare_steps()
-    v = builder.scratch("v", layout.v_size * (1 if shared else tasks))
-    m = builder.scratch("m", layout.m_size * tasks)
-    patch = builder.scratch("patch", layout.patch_size * tasks) if layout.bordered else v
+    # Sharing one V, each task writes the rows of its tiles.
+    v = builder.scratch("v", *_slices(ceil_div(layout.v_size, tasks) if shared else layout.v_size, tasks))
+    m = builder.scratch("m", *_slices(layout.m_size, tasks))
+    patch = builder.scratch("patch", *_slices(layout.patch_size, tasks)) if layout.bordered else v
     plan = Plan(builder, layout, weight, v, m, patch)
     return builder.finish(_share_within(plan, tasks) if shared else _share_strips(plan, tasks))
+
+
+def _slices(floats: int, tasks: int) -> tuple[int, int]:
+    """Size of a task's slice, and how many: of few sizes where there are several, so that operations share them."""
+    return (task_floats(floats) if tasks > 1 else floats), tasks
 
 
 def layout_of(work: Workload, target: Target, choice: Choice) -> Layout:
@@ -67,6 +73,11 @@ def layout_of(work: Workload, target: Target, choice: Choice) -> Layout:
     outputs = work.output.shape[3]
     tile = _register_tile(strip, outputs, target)
     return Layout(work, method, strip, tile, channel_blocks(outputs, tile.vectors, target.lanes))
+
+
+def tasks_of(layout: Layout, choice: Choice) -> int:
+    """How many shares are made for the threads."""
+    return min(_tasks(choice), layout.units if choice.get("split", 0) else layout.strips)
 
 
 def _tasks(choice: Choice) -> int:
@@ -112,7 +123,8 @@ def _share_strips(plan: Plan, tasks: int) -> Stmt:
     layout = plan.layout
 
     def task(number: Expr) -> Stmt:
-        v_base, m_base, patch_base = (number * size for size in (layout.v_size, layout.m_size, layout.patch_size))
+        sizes = (layout.v_size, layout.m_size, layout.patch_size)
+        v_base, m_base, patch_base = (number * _slices(size, tasks)[0] for size in sizes)
 
         def strip(at: Expr) -> Stmt:
             first, count = _span(layout, at)
@@ -136,7 +148,7 @@ def _share_within(plan: Plan, tasks: int) -> Stmt:
 
         def transform(number: Expr) -> Stmt:
             low, high = _share(number, count, tasks)
-            patch_base = number * layout.patch_size
+            patch_base = number * _slices(layout.patch_size, tasks)[0]
             return loop(
                 "tile",
                 high - low,
@@ -146,7 +158,7 @@ def _share_within(plan: Plan, tasks: int) -> Stmt:
 
         def products(number: Expr) -> Stmt:
             low, high = _share(number, layout.units, tasks)
-            return _each_unit(plan, low, high, first, count, integer(0), number * layout.m_size)
+            return _each_unit(plan, low, high, first, count, integer(0), number * _slices(layout.m_size, tasks)[0])
 
         return seq([loop("task", tasks, transform, "parallel"), loop("task", tasks, products, "parallel")])
 

@@ -119,6 +119,13 @@ def odd_lines(floats: int) -> int:
     return (ceil_div(floats, LINE) | 1) * LINE
 
 
+def task_floats(floats: int) -> int:
+    """At least `floats`: 3/4 of a power of two of lines, or all of it, and a few more so that it is no whole pages."""
+    lines = ceil_div(floats, LINE)
+    whole = 1 << max(2, (lines - 1).bit_length())
+    return ((whole * 3 // 4 if 4 * lines <= 3 * whole else whole) + 5) * LINE
+
+
 @dataclass(frozen=True)
 class Plan:
     """A layout with the memory it describes: weights, V, M and a padded input tile, the last three one a task."""
