@@ -12,7 +12,7 @@ from typing import TypeVar
 Run = TypeVar("Run")
 
 # A run that came out this much slower than the best was disturbed; so many that were not are enough.
-SLOW, ENOUGH = 1.04, 4
+SLOW, ENOUGH = 1.04, 3
 
 
 def undisturbed(runs: Sequence[Run], median: Callable[[Run], float]) -> list[Run]:

@@ -33,9 +33,9 @@ from hwaware.profiling.spells import undisturbed, wanting
 
 # Each model is run in turn with the others, in short runs, so that a slow spell falls on few of one model's; where it
 # fell on too many there are some more.
-_ROUNDS, _AGAIN = 8, 8
+_ROUNDS, _AGAIN = 6, 5
 # How often it is run again with the next models.
-_LOOKS = 3
+_LOOKS = 2
 _MIN_TIME_MS, _MIN_COUNT = 80, 20
 _GRACE_S = 60.0
 # Samples of an operation kept from each round.
