@@ -21,13 +21,12 @@ from hwaware.reference import LoadedModel, load_model
 if TYPE_CHECKING:
     from torch import nn
 
-# By the way their channels hang together, the model of each that is asked about. In Winograd's form VGG-8 has 28 MB of
-# weights and runs at the speed of the memory, which a shared machine's neighbours decide; with half the channels, 7 MB.
+# By the way their channels hang together, the model of each that is asked about.
 FAMILIES: Mapping[str, str] = {
     "residual": "zoo:resnet20",
     "inverted-residual": "benchmarks.predict.nets:mobilenet_v2",
     "concat": "benchmarks.predict.nets:squeezenet",
-    "plain-3x3": "zoo:vgg8_half",
+    "plain-3x3": "benchmarks.predict.nets:vgg8",
     "depthwise-separable": "benchmarks.predict.nets:mobilenet_v1",
 }
 _TRIES = 10  # draws for each variant that is asked for, before the model is given up

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
@@ -41,7 +40,6 @@ NETS = {
     "resnet8": Net(resnet8, (3, 32, 32), 10, 16),
     "resnet20": Net(resnet20, (3, 32, 32), 10, 16),
     "vgg8": Net(VGG8, (3, 32, 32), 10, 8),
-    "vgg8_half": Net(partial(VGG8, width=0.5), (3, 32, 32), 10, 8),
     "ds_cnn": Net(ds_cnn_small, (1, 49, 10), 12, 8),
     "ds_cnn_large": Net(ds_cnn_large, (1, 49, 10), 12, 8),
     "mobilenet_v1": Net(MobileNetV1, (3, 224, 224), 1000, 32),

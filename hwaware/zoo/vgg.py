@@ -14,15 +14,14 @@ STAGES = ((64, 64), (128, 128), (256, 256, 256))
 
 
 class VGG8(nn.Module):
-    """Input (N, C, H, W) with H, W of at least 8, output (N, classes); `width` times the channels."""
+    """Input (N, C, H, W) with H, W of at least 8, output (N, classes)."""
 
-    def __init__(self, data_shape: tuple[int, int, int], classes: int, *, width: float = 1.0) -> None:
+    def __init__(self, data_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs = data_shape[0]
         for stage in STAGES:
-            for channels in stage:
-                outputs = max(1, round(width * channels))
+            for outputs in stage:
                 layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
                 inputs = outputs
             layers.append(nn.MaxPool2d(2))

@@ -13,7 +13,6 @@ PARAMETERS = {
     "resnet8": 78_042,
     "resnet20": 272_474,
     "vgg8": 1_739_210,
-    "vgg8_half": 436_458,
     "ds_cnn": 23_180,
     "ds_cnn_large": 413_736,
     "mobilenet_v1": 4_231_976,
@@ -108,9 +107,6 @@ def test_vgg8_is_plain() -> None:
     chain = nn.Sequential(*module.features, module.pool, module.flatten, module.fc)  # nothing goes around a layer
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(module(x), chain(x))
-    half, _ = build("vgg8_half")
-    halved = [m.out_channels for m in half.modules() if isinstance(m, nn.Conv2d)]
-    assert halved == [c.out_channels // 2 for c in convolutions]
 
 
 def test_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
