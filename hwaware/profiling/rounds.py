@@ -21,7 +21,8 @@ from hwaware.costs.row import CellRow
 from hwaware.costs.table import CostTable
 from hwaware.graph.lower import Program
 from hwaware.profiling.variants import Variants
-from hwaware.profiling.whole import WholeBench, WholeRun
+from hwaware.profiling.whole import WholeBench
+from hwaware.profiling.whole_run import WholeRun
 
 # Variants of a round: drawn freely, and chosen for doubt from so many draws.
 FREE, CHOSEN, DRAWS = 4, 2, 6

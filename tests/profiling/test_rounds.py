@@ -16,7 +16,7 @@ from hwaware.graph.lower import Program, lower
 from hwaware.profiling.cells import model_cells
 from hwaware.profiling.rounds import CHOSEN, FREE, MOST_ROUNDS, Outcome, Rounds
 from hwaware.profiling.variants import Variants, prunable_groups
-from hwaware.profiling.whole import WholeRun
+from hwaware.profiling.whole_run import WholeRun
 from tests.costs.captured import captured
 from tests.costs.tables import LANES, row, table
 from tests.costs.test_model import work_ns
