@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.predict.draw import FAMILIES
 from hwaware.compiler.choice import Variant
 from hwaware.compiler.schedules import candidates
 from hwaware.costs.choices import Choices
@@ -32,7 +33,7 @@ from hwaware.profiling.variants import Variants, prunable_groups
 from hwaware.profiling.whole import WholeBench
 from hwaware.reference import load_model
 
-MODELS = ("zoo:resnet20", "zoo:mobilenet_v2", "zoo:squeezenet", "zoo:resnet18")
+MODELS = tuple(FAMILIES.values())
 _VARIANTS = 3
 
 
@@ -53,7 +54,7 @@ def sums(ref: str, device: Device, threads: int) -> list[dict[str, float | str]]
     rules = {"hot": 0, "displaced": displaced.displace_kb, "cold": math.ceil(4 * largest / 1024)}
     times: dict[str, dict[str, float]] = {}
     with device.transport.lease(wait=60.0):
-        runs = WholeBench(device, target, threads, "pinned", Choices()).measure(programs, seed=1)
+        runs = WholeBench(device, target, threads, "pinned", Choices(), programs["whole"]).measure(programs, seed=1)
         for rule, displace_kb in rules.items():
             bench = Bench(device, target, threads, replace(displaced, displace_kb=displace_kb))
             rows: dict[str, CellRow] = {}

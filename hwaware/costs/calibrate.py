@@ -13,17 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from hwaware.costs.model import CostModel
 from hwaware.costs.model_errors import WHOLE_SPREAD, ModelErrors, errors_of, with_errors
 from hwaware.costs.row import GRAPH
 from hwaware.costs.table import CostTable
 from hwaware.graph.lower.program import Program
-
-# Errors beyond so many deviations count as being just there: some runs are disturbed.
-_FAR = 1.5
-_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -57,20 +52,16 @@ def calibrated(table: CostTable, name: str, models: Sequence[Known]) -> CostTabl
     found = replace(
         found,
         tests=len(drawn),
-        scale=round(deviation(errors / np.hypot(WHOLE_SPREAD, doubts)), 4),
-        left_out_rms=round(math.sqrt(float(np.mean(errors**2))), 5),
+        # Not a robust one: what disturbs some of these will disturb some of those that are asked for.
+        scale=round(_rms(errors / np.hypot(WHOLE_SPREAD, doubts)), 4),
+        left_out_rms=round(_rms(errors), 5),
         left_out_bias=round(-float(np.mean(errors)), 5),
     )
     return replace(table, manifest=with_errors(table.manifest, {**others, name: found}))
 
 
-def deviation(values: NDArray[np.float64]) -> float:
-    """The standard deviation of what is normally distributed about 0, but for a few (Huber's proposal 2)."""
-    expected = 1 - 2 * norm.sf(_FAR) - 2 * _FAR * norm.pdf(_FAR) + 2 * _FAR**2 * norm.sf(_FAR)
-    scale = max(1.4826 * float(np.median(np.abs(values))), 1e-6)
-    for _ in range(_ROUNDS if values.any() else 0):
-        scale *= math.sqrt(float(np.mean(np.minimum((values / scale) ** 2, _FAR**2))) / expected)
-    return scale
+def _rms(values: NDArray[np.float64]) -> float:
+    return math.sqrt(float(np.mean(values**2)))
 
 
 def _keys(model: Known) -> set[str]:

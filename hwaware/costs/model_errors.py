@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from hwaware.costs.manifest import TABLE, Manifest
 from hwaware.fields import Fields
 
-# Of the logarithm of a model's latency: what remains if its operations are known, measured minutes later.
-WHOLE_SPREAD = 0.006
+# Of the logarithm of a model's latency: about what remains if its operations are known, measured minutes later.
+WHOLE_SPREAD = 0.01
 # Scales of errors count as if so many variants more had come out as they were expected to.
-_PRIOR = 8.0
+_PRIOR = 4
 _COVERAGE = 0.9
 _BY_MODEL = "by_model"
 
@@ -67,11 +67,12 @@ def with_errors(manifest: Manifest, by_model: Mapping[str, ModelErrors]) -> Mani
     overhead = sum(one.models * one.overhead_ns for one in found) / weight
     error = math.hypot(*(one.models * one.overhead_error_ns for one in found)) / weight
     tests = sum(one.tests for one in found)
+    # The next error given these, its scale unknown: Gelman et al., "Bayesian Data Analysis" (2013), section 2.6.
     scale = math.sqrt((_PRIOR + sum(one.tests * one.scale**2 for one in found)) / (_PRIOR + tests))
     fit: dict[str, Any] = {
         "overhead_error_ns": round(error, 1),
         "model_spread": WHOLE_SPREAD,
-        "reach": round(float(norm.ppf(0.5 + _COVERAGE / 2)) * scale, 4),
+        "reach": round(float(student.ppf(0.5 + _COVERAGE / 2, _PRIOR + tests)) * scale, 4),
         _BY_MODEL: {name: asdict(by_model[name]) for name in sorted(by_model)},
     }
     return replace(manifest, overhead_ns=round(overhead, 1), fit=fit)

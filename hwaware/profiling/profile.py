@@ -127,11 +127,12 @@ def _cells(bench: Bench, cells: Sequence[Cell], journal: Journal, tell: _Progres
 def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: str, most: int) -> Rounds:
     """Rounds of the model's variants, with those that are in the journal already."""
     table = _table(journal)
+    program = lower(graph)
     rounds = Rounds(
         name=name,
-        bench=WholeBench(bench.device, bench.target, bench.threads, protocol, table.choices),
+        bench=WholeBench(bench.device, bench.target, bench.threads, protocol, table.choices, program),
         variants=Variants(graph, prunable_groups(graph), bench.target.lanes),
-        program=lower(graph),
+        program=program,
         table=lambda: _table(journal),
         keep=lambda found, old: _keep(journal, found, old),
         most=most,

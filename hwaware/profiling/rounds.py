@@ -8,7 +8,7 @@ the table; rounds end once it predicts about as well as whole models can be meas
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -30,6 +30,8 @@ FREE, CHOSEN, DRAWS = 4, 2, 6
 _LEAST, MOST_ROUNDS, _LAST = 2, 6, 2
 # What is well: root mean square and largest of the relative errors.
 _RMS, _WORST = 0.02, 0.05
+# How often something that was measured in a slow spell of the machine is left out.
+PATIENCE = 3
 _WHOLE, _FREELY, _STEPS = "whole", "free", "step"
 PROFILE = "profile"
 
@@ -65,6 +67,8 @@ class Rounds:
     keep: Callable[[Sequence[Outcome], Sequence[Outcome]], None]
     most: int = MOST_ROUNDS
     outcomes: list[Outcome] = field(default_factory=list)
+    _said: dict[str, Prediction] = field(default_factory=dict, repr=False)
+    _slow: int = 0
 
     def recall(self, checks: Sequence[ModelCheck], rows: Sequence[CellRow]) -> None:
         """Take up the outcomes of an earlier profile: its `checks` and the `rows` of the state ``graph``."""
@@ -110,17 +114,24 @@ class Rounds:
         if not self.outcomes:
             programs |= {_WHOLE: self.program}
         said = {name: costs.predict(program, {}, partial=True) for name, program in programs.items()}
-        self._take(self.bench.measure(programs, seed=number + 1), said)
+        self._said |= said
+        self._take(self.bench.measure(programs, seed=number + 1))
 
     def look_again(self) -> None:
         """Run the last round's variants once more, as earlier ones were with the next round. Raises DeviceError."""
-        self._take(self.bench.again(seed=self.done + 1), {})
+        self._take(self.bench.again(seed=self.done + 1))
 
-    def _take(self, runs: Sequence[WholeRun], said: Mapping[str, Prediction]) -> None:
-        """Outcomes of `runs`: new ones were predicted, others replace what is known."""
+    def _take(self, runs: Sequence[WholeRun]) -> None:
+        """Outcomes of `runs`: new ones, and such as replace what is known.
+
+        What was measured while the machine was slower than before is no outcome: it may be one once it was run along
+        with the next round, or its round is begun again. That happens `PATIENCE` times, then it counts.
+        """
         places = {outcome.check.model: place for place, outcome in enumerate(self.outcomes)}
-        new = [self._outcome(run, said[run.name]) for run in runs if run.name in said]
-        renewed = {places[f"{self.name}~{run.name}"]: run for run in runs if run.name not in said}
+        renewed = {places[model]: run for run in runs if (model := f"{self.name}~{run.name}") in places and run.steady}
+        fresh = [run for run in runs if f"{self.name}~{run.name}" not in places]
+        self._slow += any(not run.steady for run in fresh)
+        new = [self._outcome(run, self._said[run.name]) for run in fresh if run.steady or self._slow > PATIENCE]
         old = [self.outcomes[place] for place in renewed]
         again = [_renewed(self.outcomes[place], run) for place, run in renewed.items()]
         self.keep([*new, *again], old)

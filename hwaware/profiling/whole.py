@@ -7,9 +7,11 @@ are compiled, run, and timed operation by operation; their rows carry the state 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,25 +35,34 @@ _ROUNDS, _AGAIN = 6, 5
 # How often it is run again with the next models.
 _LOOKS = 2
 _MIN_TIME_MS, _MIN_COUNT = 80, 20
+# While the witness takes this much longer than at its fastest, something else has the machine: nothing is measured for
+# a second at a time, and for so many of them at most.
+_SPELL, _PAUSE_S, _PATIENCE = 1.1, 1.0, 40
 _GRACE_S = 60.0
+_WITNESS = "witness"
 
 
 @dataclass
 class _Model:
-    """A compiled program on the device: its schedules by workload, where its executable is, its runs so far."""
+    """A compiled program on the device: its schedules by workload, where its executable is, its runs so far.
+
+    `runs` are undisturbed as far as the witness can tell, `disturbed` the others.
+    """
 
     program: Program
     choices: Mapping[str, Variant]
     artifact: Artifact
     place: str
     runs: list[RunResult] = field(default_factory=list)
+    disturbed: list[RunResult] = field(default_factory=list)
 
 
 @dataclass
 class WholeBench:
     """Measures whole programs on a device whose lease is held.
 
-    Each is run again along with the next ones: a spell in which the machine is slow may be longer than one round.
+    A slow spell of the machine may be longer than a round. So each program is run again along with the next ones, and
+    the `witness`, the same program all the time, tells whether the machine is as fast as it was.
     """
 
     device: Device
@@ -59,32 +70,60 @@ class WholeBench:
     threads: int
     protocol: str
     chooser: Chooser
+    witness: Program
     _last: dict[str, _Model] = field(default_factory=dict, repr=False)
+    _known: _Model | None = field(default=None, repr=False)
+    _fastest_ns: float = math.inf
 
     def measure(self, programs: Mapping[str, Program], seed: int) -> list[WholeRun]:
         """Compile `programs`, by name, and run each in turn with those of the call before.
 
         All of them are in the answer, the earlier ones with all their runs. Raises BuildError, DeviceError.
         """
-        with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
-            made = self._made(programs, Path(scratch))
         shipped = self.protocol == "as-shipped"
+        if not programs and (shipped or not self._last):
+            return []
+        with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
+            more = {} if shipped or self._known else {_WITNESS: self.witness}
+            made = self._made({**programs, **more}, Path(scratch))
+        self._known = made.pop(_WITNESS, self._known)
         before = {} if shipped else self._last
         planned = dict.fromkeys(made, 1 if shipped else _ROUNDS)
         planned |= {name: len(model.runs) + _LOOKS for name, model in before.items()}
         models = made | before
+        self._passes(models, planned, seed)
+        self._forget()
+        self._last = made
+        return [self._whole(name, model) for name, model in models.items()]
+
+    def _passes(self, models: Mapping[str, _Model], planned: Mapping[str, int], seed: int) -> None:
+        """Run each model as often as is planned, and those that too few runs agree on some times more."""
         order = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
+        patience = _PATIENCE
         for number in range(_ROUNDS + _AGAIN):
             names = [name for name, model in models.items() if wanting(model.runs, median_ns, planned[name])]
             order.shuffle(names)
-            for name in names:
-                models[name].runs.append(self._run_once(models[name], seed + number))
-        self._forget()
-        self._last = made
-        return [
-            whole_run(name, model.program, model.choices, model.runs, self.target, self.threads)
-            for name, model in models.items()
-        ]
+            while names and not self._steady(seed) and patience:
+                patience -= 1
+                time.sleep(_PAUSE_S)
+            found = {name: self._run_once(models[name], seed + number) for name in names}
+            steady = not names or self._steady(seed)
+            for name, run in found.items():
+                (models[name].runs if steady else models[name].disturbed).append(run)
+
+    def _steady(self, seed: int) -> bool:
+        """Whether the witness is about as fast as ever."""
+        if self._known is None:
+            return True
+        took = median_ns(self._run_once(self._known, seed))
+        self._fastest_ns = min(self._fastest_ns, took)
+        return took <= _SPELL * self._fastest_ns
+
+    def _whole(self, name: str, model: _Model) -> WholeRun:
+        # With no better ones, those of a slow spell: their rows are marked.
+        runs = model.runs or model.disturbed
+        reason = "" if model.runs else "the machine was slower than before all the time: something else was running"
+        return whole_run(name, model.program, model.choices, runs, self.target, self.threads, reason)
 
     def again(self, seed: int) -> list[WholeRun]:
         """Run those of the last call once more. Raises DeviceError."""

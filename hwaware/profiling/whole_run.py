@@ -25,7 +25,8 @@ _KEPT = 40
 class WholeRun:
     """A model as it was measured: nanoseconds of the whole, bytes, and a row for each of its operations.
 
-    `sum_ns` is that of its operations' medians, `ci95_ns` the interval of the median of the whole.
+    `sum_ns` is that of its operations' medians, `ci95_ns` the interval of the median of the whole. Not `steady`: the
+    machine was slower than before all the time.
     """
 
     name: str
@@ -37,6 +38,7 @@ class WholeRun:
     arena: int
     peak_rss: int | None
     rows: tuple[CellRow, ...]
+    steady: bool = True
 
 
 def whole_run(
@@ -46,8 +48,12 @@ def whole_run(
     runs: Sequence[RunResult],
     target: Target,
     threads: int,
+    reason: str = "",
 ) -> WholeRun:
-    """The `runs` of a program that was compiled by `choices`, as far as they were not disturbed."""
+    """The `runs` of a program that was compiled by `choices`, as far as they were not disturbed.
+
+    `reason` says why none of them is to be relied on, if so.
+    """
     good = undisturbed(runs, median_ns)
     # Operations are timed in a pass of their own.
     good_ops = undisturbed(runs, _sum_ns)
@@ -56,7 +62,7 @@ def whole_run(
     for run in good_ops:
         for op in run.ops:
             by_key.setdefault(op.key, []).extend(_thinned(op.samples_ns))
-    around = _conditions(good_ops) | _trouble(runs, good_ops)
+    around = _conditions(good_ops) | _trouble(runs, good_ops, reason)
     rows = {}
     for key, samples in by_key.items():
         row = empty_row(choices[key], threads)
@@ -76,6 +82,7 @@ def whole_run(
         arena=runs[0].arena,
         peak_rss=int(np.median(peaks)) if peaks else None,
         rows=tuple(rows.values()),
+        steady=not reason,
     )
 
 
@@ -95,9 +102,10 @@ def _thinned(samples: Sequence[float]) -> list[float]:
     return [samples[index] for index in np.linspace(0, len(samples) - 1, _KEPT).astype(int)]
 
 
-def _trouble(runs: Sequence[RunResult], good: Sequence[RunResult]) -> dict[str, Any]:
+def _trouble(runs: Sequence[RunResult], good: Sequence[RunResult], reason: str) -> dict[str, Any]:
     """Status and reason where the conditions were bad, else nothing."""
-    reasons = list(dict.fromkeys(reason for run in good if (reason := run.around.slowed())))
+    reasons = [reason] if reason else []
+    reasons += dict.fromkeys(slow for run in good if (slow := run.around.slowed()))
     if len(good) < min(ENOUGH, len(runs)):
         reasons.append(
             f"only {len(good)} of {len(runs)} runs of the model came within {SLOW - 1:.0%} of its fastest: "

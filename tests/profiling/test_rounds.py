@@ -14,7 +14,7 @@ from hwaware.costs.row import GRAPH, CellRow
 from hwaware.costs.table import CostTable
 from hwaware.graph.lower import Program, lower
 from hwaware.profiling.cells import model_cells
-from hwaware.profiling.rounds import CHOSEN, FREE, MOST_ROUNDS, Outcome, Rounds
+from hwaware.profiling.rounds import CHOSEN, FREE, MOST_ROUNDS, PATIENCE, Outcome, Rounds
 from hwaware.profiling.variants import Variants, prunable_groups
 from hwaware.profiling.whole_run import WholeRun
 from tests.costs.captured import captured
@@ -22,6 +22,8 @@ from tests.costs.tables import LANES, row, table
 from tests.costs.test_model import work_ns
 
 GRAPH_OF = captured("residual")
+# The invented device knows that it is in a slow spell from here on.
+UNSTEADY = 3.0
 
 
 @dataclass
@@ -43,10 +45,11 @@ class Invented:
 
     def _run(self, name: str, program: Program) -> WholeRun:
         speed = next(self.speeds)
+        steady = speed < UNSTEADY
         works = {op.workload.key: op.workload for op in program.ops}
         rows = tuple(row(work, speed * work_ns(work), state=GRAPH) for work in works.values())
         total = sum(speed * work_ns(op.workload) for op in program.ops)
-        return WholeRun(name, program, total, (0.99 * total, 1.01 * total), total, 1000, 2000, 5000, rows)
+        return WholeRun(name, program, total, (0.99 * total, 1.01 * total), total, 1000, 2000, 5000, rows, steady)
 
 
 @dataclass
@@ -140,6 +143,34 @@ def test_what_was_measured_in_a_slow_spell_is_replaced() -> None:
     graph = [one for one in made.rows.values() if one.state == GRAPH]
     assert {one.identity for one in graph} == {one.identity for outcome in slow for one in outcome.rows}
     assert all(one in {item for outcome in made.rounds.outcomes for item in outcome.rows} for one in graph)
+
+
+def test_a_round_in_a_slow_spell_is_begun_again() -> None:
+    count = 1 + FREE + CHOSEN
+    made = desk(itertools.chain(itertools.repeat(4.0, count), itertools.repeat(1.0)))
+    made.rounds.next()
+    assert (made.rounds.done, made.rounds.outcomes) == (0, [])
+    made.finish()
+    assert made.device.asked[0] == made.device.asked[1]
+    for outcome in made.rounds.outcomes:
+        whole = sum(work_ns(op.workload) for op in outcome.program.ops)
+        assert outcome.check.measured_ms * 1e6 == pytest.approx(whole)
+
+
+def test_what_a_slow_spell_left_out_comes_with_the_next_round() -> None:
+    count = 1 + FREE + CHOSEN
+    made = desk(itertools.chain([4.0], itertools.repeat(1.0)))
+    made.rounds.next()
+    assert len(made.rounds.outcomes) == count - 1
+    made.rounds.look_again()
+    assert len(made.rounds.outcomes) == count
+
+
+def test_a_device_that_is_never_steady_is_taken_as_it_is() -> None:
+    made = desk(itertools.repeat(4.0), most=2)
+    made.finish()
+    assert len(made.device.asked) == 2 + PATIENCE
+    assert made.rounds.done == 2
 
 
 def test_only_the_last_free_draws_test_the_table(steady: Desk) -> None:
