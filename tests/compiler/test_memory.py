@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwaware.compiler.memory import ALIGNMENT, Scratch, align, lifetimes, plan_memory, scratch_name, spec_bytes
+from hwaware.compiler.schedules.winograd_layout import LINE, task_floats
 from hwaware.graph.ir import Spec
 from hwaware.graph.lower import FusedOp, Program
 from hwaware.graph.lower.in_place import without_copies
@@ -116,3 +117,12 @@ def test_scratch_memory_of_tasks_is_theirs_alone(made: Program, data: st.DataObj
                 assert (piece, number, start) == (item, place, begin)  # of the same slices
         if piece.tasks > 1:
             assert all(end <= low or high <= start for low, high in places)
+
+
+@given(st.integers(1, 10**7))
+def test_slices_are_of_few_sizes_and_hardly_larger(floats: int) -> None:
+    found = task_floats(floats)
+    assert floats <= found <= max(1.13 * floats, floats + 3 * LINE)
+    assert found // LINE % 2 == 1  # no whole pages
+    # Eight sizes from one power of two to the next, and one more where both ends count.
+    assert len({task_floats(size) for size in range(floats, 2 * floats, max(1, floats // 500))}) <= 10

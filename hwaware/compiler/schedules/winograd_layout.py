@@ -120,10 +120,13 @@ def odd_lines(floats: int) -> int:
 
 
 def task_floats(floats: int) -> int:
-    """At least `floats`: 3/4 of a power of two of lines, or all of it, and a few more so that it is no whole pages."""
+    """At least `floats`, of few sizes: eighths between powers of two of lines, and one so that it is no whole pages.
+
+    What is rounded up is never touched, so that it must stay small beside the model for its peak to be foreseen.
+    """
     lines = ceil_div(floats, LINE)
-    whole = 1 << max(2, (lines - 1).bit_length())
-    return ((whole * 3 // 4 if 4 * lines <= 3 * whole else whole) + 5) * LINE
+    step = 1 << max(0, (lines - 1).bit_length() - 4)
+    return (ceil_div(lines, step) * step | 1) * LINE
 
 
 @dataclass(frozen=True)
