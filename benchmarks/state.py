@@ -54,7 +54,7 @@ def sums(ref: str, device: Device, threads: int) -> list[dict[str, float | str]]
     rules = {"hot": 0, "displaced": displaced.displace_kb, "cold": math.ceil(4 * largest / 1024)}
     times: dict[str, dict[str, float]] = {}
     with device.transport.lease(wait=60.0):
-        runs = WholeBench(device, target, threads, "pinned", Choices(), programs["whole"]).measure(programs, seed=1)
+        runs = WholeBench(device, target, threads, "pinned", Choices()).measure(programs, seed=1)
         for rule, displace_kb in rules.items():
             bench = Bench(device, target, threads, replace(displaced, displace_kb=displace_kb))
             rows: dict[str, CellRow] = {}

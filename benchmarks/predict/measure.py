@@ -1,6 +1,7 @@
 """Compiled variants in turn, in several rounds of random order: end to end, then op by op.
 
-A variant that too few rounds agree on is run again: what a slow spell of the machine has touched is not what is asked.
+What a slow spell of the machine has touched is not what is asked, nor are runs whose threads' cores were further apart
+than those of the table. A variant that too few rounds agree on is run again.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from benchmarks.peers.compare import largest_error, reference_outputs
 from benchmarks.predict.outcome import Measured, OpTime
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
+from hwaware.profiling.conditions import MOST_APART
 from hwaware.profiling.run import RunResult, run_artifact
-from hwaware.profiling.spells import undisturbed, wanting
+from hwaware.profiling.spells import ENOUGH, agreeing, undisturbed, wanting
 from hwaware.reference import LoadedModel
 from hwaware.statistics import summarise
 
@@ -35,19 +37,25 @@ class Effort:
     rounds: int = 8
     ms: int = 100
     least: int = 20
-    again: int = 8
+    again: int = 12
 
 
 def measure(
-    artifacts: Sequence[Artifact], device: Device, threads: int, effort: Effort, seed: int, tell: Callable[[str], None]
+    artifacts: Sequence[Artifact],
+    device: Device,
+    threads: int,
+    effort: Effort,
+    seed: int,
+    meeting_ns: float | None,
+    tell: Callable[[str], None],
 ) -> list[Measured]:
-    """Each artifact's times, in the order given. Raises DeviceError."""
+    """Each artifact's times, in the order given; `meeting_ns` is how soon threads met for the table. Raises DeviceError."""
     rng = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
     whole: list[list[RunResult]] = [[] for _ in artifacts]
     by_op: list[list[RunResult]] = [[] for _ in artifacts]
     half = replace(effort, ms=effort.ms // 2)
     for number in range(effort.rounds + effort.again):
-        asked = [index for index, runs in enumerate(whole) if wanting(runs, _median_ms, effort.rounds)]
+        asked = [index for index, runs in enumerate(whole) if _wanting(runs, effort.rounds, meeting_ns)]
         for index in rng.sample(asked, len(asked)):
             whole[index].append(_run(artifacts[index], device, threads, effort))
             if number < _BY_OP:
@@ -55,24 +63,40 @@ def measure(
                 by_op[index].append(_run(artifacts[index], device, threads, half, per_op=True))
         if asked:
             tell(f"measured, round {number + 1}: {len(asked)} of {len(artifacts)}")
-    return [measured(*runs) for runs in zip(whole, by_op, strict=True)]
+    return [measured(*runs, meeting_ns) for runs in zip(whole, by_op, strict=True)]
+
+
+def _wanting(runs: Sequence[RunResult], planned: int, meeting_ns: float | None) -> bool:
+    near = [run.samples_ns for run in runs if not _apart(run, meeting_ns)]
+    return len(runs) < planned or wanting(near, min(planned, ENOUGH))
+
+
+def _apart(run: RunResult, meeting_ns: float | None) -> bool:
+    meetings = run.around.meetings_ns
+    return meetings is not None and meeting_ns is not None and min(meetings) > MOST_APART * meeting_ns
 
 
 def _run(artifact: Artifact, device: Device, threads: int, effort: Effort, per_op: bool = False) -> RunResult:
     return run_artifact(artifact, device, threads=threads, per_op=per_op, min_time_ms=effort.ms, min_count=effort.least)
 
 
-def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult]) -> Measured:
-    """What a variant's rounds come to: their medians, the interval of the undisturbed ones, the peak's median."""
-    good = undisturbed(whole, _median_ms)
-    kept = [result.samples_ns[:: max(1, len(result.samples_ns) // _SAMPLES_A_ROUND)] for result in good]
-    low, high = summarise([sample / 1e6 for samples in kept for sample in samples]).ci95
+def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult], meeting_ns: float | None) -> Measured:
+    """What a variant's rounds come to: the median of the undisturbed samples with its interval, the peak's median."""
+    near = [run for run in whole if not _apart(run, meeting_ns)] or whole
+    masks = undisturbed([run.samples_ns for run in near])
+    kept = [np.asarray(run.samples_ns)[mask] for run, mask in zip(near, masks, strict=True)]
+    thinned = [samples[:: max(1, len(samples) // _SAMPLES_A_ROUND)] for samples in kept]
+    low, high = summarise([float(sample) / 1e6 for samples in thinned for sample in samples]).ci95
+    ms = float(np.median(np.concatenate(kept))) / 1e6
     peaks = [result.peak_rss for result in whole if result.peak_rss is not None]
     sentinels = [time for result in whole for time in result.around.sentinels_ns]
     ops = zip(*(result.ops for result in by_op), strict=True)
     return Measured(
+        ms=ms,
         rounds_ms=tuple(map(_median_ms, whole)),
-        ci95_ms=(low, high),
+        disturbed=1 - sum(map(len, kept)) / sum(len(result.samples_ns) for result in whole),
+        agreeing=agreeing(masks),
+        ci95_ms=(min(low, ms), max(high, ms)),
         peak_rss=int(median(peaks)) if peaks else None,
         sentinel_ns=median(sentinels),
         ops=tuple(OpTime(op[0].name, op[0].key, median(median(turn.samples_ns) for turn in op) / 1e6) for op in ops),

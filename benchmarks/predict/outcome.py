@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.predict.draw import Widths
-from hwaware.profiling.spells import undisturbed
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,16 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the clock says: the median of each round, the interval of the median of the undisturbed rounds' samples.
+    """What the clock says: the median of the undisturbed samples with its interval, and the median of each round.
 
+    `disturbed` is the share of the samples that were, `agreeing` the number of rounds that come near the fastest;
     `sentinel_ns` is what the agent's sentinel took around it: the speed of the machine itself.
     """
 
+    ms: float
     rounds_ms: tuple[float, ...]
+    disturbed: float
+    agreeing: int
     ci95_ms: tuple[float, float]
     peak_rss: int | None
     sentinel_ns: float
@@ -50,19 +53,9 @@ class Measured:
     output_error: float | None = None  # largest, relative to the output's largest value; None: not compared
 
     @property
-    def ms(self) -> float:
-        """Median of the medians of the rounds that were not disturbed."""
-        return float(np.median(undisturbed(self.rounds_ms, float)))
-
-    @property
     def any_ms(self) -> float:
-        """Median of the medians of all rounds."""
+        """Median of the medians of all rounds, disturbed or not."""
         return float(np.median(self.rounds_ms))
-
-    @property
-    def disturbed(self) -> float:
-        """The share of the rounds that were."""
-        return 1 - len(undisturbed(self.rounds_ms, float)) / len(self.rounds_ms)
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ class Outcome:
 
     @property
     def any_error(self) -> float | None:
-        """The same if disturbed rounds count like others."""
+        """The same if disturbed samples count like others."""
         return None if self.predicted is None else self.predicted.ms / self.measured.any_ms - 1
 
     @property
@@ -163,12 +156,12 @@ def _outcome(document: Mapping[str, Any]) -> Outcome:
         None if predicted is None else Predicted(**{**predicted, "ops": _ops(predicted["ops"])}),
         document["reason"],
         Measured(
-            tuple(measured["rounds_ms"]),
-            tuple(measured["ci95_ms"]),
-            measured["peak_rss"],
-            measured["sentinel_ns"],
-            _ops(measured["ops"]),
-            measured["output_error"],
+            **{
+                **measured,
+                "rounds_ms": tuple(measured["rounds_ms"]),
+                "ci95_ms": tuple(measured["ci95_ms"]),
+                "ops": _ops(measured["ops"]),
+            }
         ),
     )
 

@@ -15,7 +15,7 @@ from benchmarks.predict.outcome import Outcome, Series
 from benchmarks.predict.plot import plot
 from benchmarks.predict.repeat import Repeat, lines
 from benchmarks.predict.score import document, groups, judged, table
-from hwaware.profiling.spells import SLOW
+from hwaware.profiling.spells import ENOUGH, SLOW
 
 SCHEMA_VERSION = 1
 WORST = 5
@@ -73,10 +73,12 @@ def _disturbed_lines(series: Sequence[Series]) -> list[str]:
     share = sum(outcome.measured.disturbed for outcome in outcomes) / len(outcomes)
     errors = [abs(outcome.any_error) for outcome in outcomes if outcome.any_error is not None]
     within = [100 * sum(error <= bound for error in errors) / len(outcomes) for bound in (0.05, 0.10)]
+    lonely = sum(outcome.measured.agreeing < ENOUGH for outcome in outcomes)
     return [
-        f"{100 * share:.0f} % of the rounds came out over {100 * (SLOW - 1):.0f} % slower than the variant's fastest "
-        "and do not count: something else was running on the machine",
+        f"{100 * share:.0f} % of the samples were over {100 * (SLOW - 1):.0f} % slower, for a millisecond or more, than "
+        "the variant at its fastest, or met further apart, and do not count: something else was running on the machine",
         f"  with them, {within[0]:.1f} % of the variants would be within ±5 %, {within[1]:.1f} % within ±10 %",
+        f"  {lonely} variants of {len(outcomes)} have fewer than {ENOUGH} rounds that agree with the fastest",
     ]
 
 

@@ -109,7 +109,8 @@ def _compiled_and_measured(
         answers = prepare(compiling, _teller(say, "predicted and compiled"))
         artifacts = [load_artifact(place) for place in places]
         with plan.quiet():
-            clock = measure(artifacts, device, threads, plan.effort, plan.seed, say)
+            meeting_ns = CostTable.load(jobs[0].table).manifest.conditions.get("meeting_ns")
+            clock = measure(artifacts, device, threads, plan.effort, plan.seed, meeting_ns, say)
         for index in range(min(COMPARED, len(jobs))):
             model = _variant(origin, jobs[index].widths)
             clock[index] = compared(clock[index], artifacts[index], model, device, threads)

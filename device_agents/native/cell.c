@@ -143,7 +143,7 @@ typedef struct {
     int64_t peak;
     hwa_samples samples;
     hwa_watch watch;
-    uint64_t sentinel_before, sentinel_after;
+    hwa_sentinel before, after;
 } measurement;
 
 static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
@@ -161,8 +161,7 @@ static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
     hwa_text_int(&line, "arg_bytes", (int64_t)bytes_of(job->cell, false));
     hwa_text_int(&line, "workspace_bytes", (int64_t)hwa_workspace_peak());
     hwa_text_known(&line, "peak_rss_delta_bytes", m->peak);
-    hwa_text_int(&line, "sentinel_before_ns", (int64_t)m->sentinel_before);
-    hwa_text_int(&line, "sentinel_after_ns", (int64_t)m->sentinel_after);
+    hwa_sentinel_json(&line, &m->before, &m->after);
     hwa_lock_json(&line, job->lock);
     hwa_watch_json(&line, &m->watch, job->uncooled);
     hwa_text_raw(&line, "}");
@@ -194,9 +193,9 @@ static int measure(const hwa_cell_job *job, bound_cell *bound, int64_t baseline,
         return fail(job->cell, out_of_memory, fd);
     }
     timed.prepare = displaced ? leave_state : NULL;
-    m.sentinel_before = hwa_sentinel_ns();
+    m.before = hwa_sentinel_run();
     status = hwa_sample(&timed, &effort, job->cpus->ids[0], &m.watch, &m.samples);
-    m.sentinel_after = hwa_sentinel_ns();
+    m.after = hwa_sentinel_run();
     int exit_status = EXIT_SUCCESS;
     if (status != 0) {
         exit_status = fail_kernel(job->cell, status, fd);

@@ -40,7 +40,7 @@ static void restore(void *context)
 typedef struct {
     hwa_samples samples;
     hwa_watch watch;
-    uint64_t sentinel_before, sentinel_after;
+    hwa_sentinel before, after;
 } measurement;
 
 static bool write_run(const hwa_model_job *job, const measurement *m, int fd)
@@ -60,8 +60,7 @@ static bool write_run(const hwa_model_job *job, const measurement *m, int fd)
     hwa_text_int(&line, "workspace", (int64_t)hwa_workspace_peak());
     hwa_text_known(&line, "peak_rss", job->peak);
     hwa_text_raw(&line, "}");
-    hwa_text_int(&line, "sentinel_before_ns", (int64_t)m->sentinel_before);
-    hwa_text_int(&line, "sentinel_after_ns", (int64_t)m->sentinel_after);
+    hwa_sentinel_json(&line, &m->before, &m->after);
     hwa_lock_json(&line, &job->lock);
     hwa_watch_json(&line, &m->watch, job->uncooled);
     hwa_text_raw(&line, "}");
@@ -115,9 +114,9 @@ static bool sample(hwa_model_job *job, const hwa_timed *timed, int fd, char *rea
         snprintf(reason, size, "out of memory");
         return false;
     }
-    m.sentinel_before = hwa_sentinel_ns();
+    m.before = hwa_sentinel_run();
     const int status = hwa_sample(timed, &effort, job->cpus->ids[0], &m.watch, &m.samples);
-    m.sentinel_after = hwa_sentinel_ns();
+    m.after = hwa_sentinel_run();
     if (status != 0) {
         hwa_model_kernel_reason(job, status, reason, size);
     } else {

@@ -203,6 +203,11 @@ bool hwa_pool_start(const hwa_cpus *cpus)
     return true;
 }
 
+int hwa_pool_threads(void)
+{
+    return pool.threads;
+}
+
 void hwa_pool_stop(void)
 {
     atomic_store(&pool.stop, true);

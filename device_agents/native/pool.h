@@ -14,6 +14,9 @@ enum { HWA_MAX_THREADS = 256 };
  * Call it after fork. False, with errno set, when a thread could not be started or pinned. */
 bool hwa_pool_start(const hwa_cpus *cpus);
 
+/* How many threads take part, the caller included. */
+int hwa_pool_threads(void);
+
 /* Ends the workers and waits for them. */
 void hwa_pool_stop(void);
 

@@ -19,6 +19,9 @@ CLOCK_NS = 50.0
 MOST_SWITCHES = 0.1
 MOST_DRIFT = 0.05
 MOST_SENTINEL_DRIFT = 0.05
+# How much longer than usual the threads may take to meet. In a virtual machine two processors are at times one core's two
+# halves, at times neighbours, at times far apart; each step takes two to four times as long.
+MOST_APART = 2.0
 # Flags that say where the device was, not that it was slowed down.
 _HARMLESS = frozenset({"not_cooled"})
 _FLAGS = re.compile(r"[a-z_]{1,32}(\+[a-z_]{1,32}){0,15}")
@@ -42,12 +45,14 @@ class FrequencyLock:
 class Surroundings:
     """What the agent says of the moment of a measurement; `throttle` as in CellRow.
 
-    `sentinels_ns` are nanoseconds before and after; frequencies in kHz of the first measured CPU, temperatures in
+    `sentinels_ns` and `meetings_ns` are nanoseconds before and after, of a fixed piece of work on all threads and of
+    an empty parallel loop (None with one thread); frequencies in kHz of the first measured CPU, temperatures in
     thousandths of a degree Celsius of the hottest processor zone; None where the kernel does not tell.
     """
 
     lock: FrequencyLock
     sentinels_ns: tuple[float, float]
+    meetings_ns: tuple[float, float] | None
     khz_before: int | None
     khz_min: int | None
     khz_after: int | None
@@ -72,6 +77,7 @@ class Surroundings:
                 float(fields.integer("sentinel_before_ns", least=1)),
                 float(fields.integer("sentinel_after_ns", least=1)),
             ),
+            meetings_ns=_meetings(fields),
             khz_before=fields.integer_or_none("khz_before"),
             khz_min=fields.integer_or_none("khz_min"),
             khz_after=fields.integer_or_none("khz_after"),
@@ -95,12 +101,18 @@ class Surroundings:
         return ""
 
 
+def _meetings(fields: Fields) -> tuple[float, float] | None:
+    before, after = fields.integer_or_none("meeting_before_ns"), fields.integer_or_none("meeting_after_ns")
+    return None if before is None or after is None else (float(before), float(after))
+
+
 class Witness:
-    """What the agent said in the course of a bench: sentinel times and the frequency lock."""
+    """What the agent said in the course of a profile: sentinel times, how soon threads meet, the frequency lock."""
 
     def __init__(self) -> None:
         self.lock: FrequencyLock | None = None
         self._sorted_ns: list[float] = []
+        self._meetings_ns: list[float] = []
 
     @property
     def cells(self) -> int:
@@ -122,6 +134,18 @@ class Witness:
         """Take note of what was said with one cell."""
         self.lock = around.lock
         bisect.insort(self._sorted_ns, min(around.sentinels_ns))
+        for meeting in around.meetings_ns or ():
+            bisect.insort(self._meetings_ns, meeting)
+
+    @property
+    def meeting_ns(self) -> float | None:
+        """How long the threads usually take to meet, None with one: the lower quartile, the median of the good half."""
+        return self._meetings_ns[len(self._meetings_ns) // 4] if self._meetings_ns else None
+
+    def apart(self, around: Surroundings) -> float:
+        """How many times longer than usual the threads took to meet, before or after, whichever was shorter."""
+        usual = self.meeting_ns
+        return min(around.meetings_ns) / max(usual, 1.0) if around.meetings_ns and usual is not None else 1.0
 
     def drift(self, around: Surroundings) -> float | None:
         """The sentinel around a cell over the median so far, less 1: before or after, whichever is nearer to it.
@@ -132,8 +156,13 @@ class Witness:
         return None if median is None else min((ns / median - 1 for ns in around.sentinels_ns), key=abs)
 
 
-def device_conditions(facts: DeviceFacts, lock: FrequencyLock | None = None) -> dict[str, Any]:
-    """What goes into a table or a report; `lock` is what the agent said while measuring, None before it did."""
+def device_conditions(
+    facts: DeviceFacts, lock: FrequencyLock | None = None, meeting_ns: float | None = None
+) -> dict[str, Any]:
+    """What goes into a table or a report; `lock` is what the agent said while measuring, None before it did.
+
+    `meeting_ns`: see `Witness`.
+    """
     governors = sorted({cpu.governor for cpu in facts.cpus if cpu.governor})
     unknown = dict.fromkeys(FrequencyLock(locked=False).state())
     return {
@@ -142,6 +171,7 @@ def device_conditions(facts: DeviceFacts, lock: FrequencyLock | None = None) -> 
         "kernel": facts.kernel,
         "load1": facts.load1,
         "emulated": facts.emulated,
+        "meeting_ns": meeting_ns,
         **(unknown if lock is None else lock.state()),
     }
 
@@ -153,8 +183,13 @@ def judged(row: CellRow, around: Surroundings, witness: Witness) -> CellRow:
     reason = around.slowed()
     if reason:
         return replace(row, status=THROTTLED, reason=reason)
-    reason = _unsteady(row)
+    reason = _unsteady(row) or far_apart(witness.apart(around))
     return replace(row, status=UNSTABLE, reason=reason) if reason else row
+
+
+def far_apart(times: float) -> str:
+    """What is wrong if threads took so many `times` longer than usual to meet, empty if nothing is."""
+    return f"the threads' cores were further apart: they took {times:.1f} times as long to meet" * (times > MOST_APART)
 
 
 def _unsteady(row: CellRow) -> str:

@@ -130,7 +130,9 @@ def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: s
     program = lower(graph)
     rounds = Rounds(
         name=name,
-        bench=WholeBench(bench.device, bench.target, bench.threads, protocol, table.choices, program),
+        bench=WholeBench(
+            bench.device, bench.target, bench.threads, protocol, table.choices, bench.witness, bench.deadline
+        ),
         variants=Variants(graph, prunable_groups(graph), bench.target.lanes),
         program=program,
         table=lambda: _table(journal),
@@ -152,7 +154,9 @@ def _keep(journal: Journal, found: Sequence[Outcome], old: Sequence[Outcome]) ->
     """
     known = {row.identity: row for row in journal.rows}
     outdated = {row.identity for outcome in old for row in outcome.rows if known.get(row.identity) == row}
-    journal.replace([row for outcome in found for row in outcome.rows if row.identity in outdated])
+    renewed = [row for outcome in found for row in outcome.rows if row.identity in outdated]
+    if renewed:
+        journal.replace(renewed)
     for outcome in found:
         for row in outcome.rows:
             if row.identity not in known:
@@ -199,6 +203,7 @@ def _finished(journal: Journal, rounds: Rounds, bench: Bench, *, complete: bool)
     if samples:
         manifest = replace(manifest, memory=fit_memory(samples, facts.page_bytes).document())
     if bench.witness.lock is not None:
-        manifest = replace(manifest, conditions=device_conditions(facts, bench.witness.lock))
+        conditions = device_conditions(facts, bench.witness.lock, bench.witness.meeting_ns)
+        manifest = replace(manifest, conditions=conditions)
     journal.manifest = manifest
     return journal.finish(complete=complete)

@@ -67,8 +67,9 @@ def protocol_arguments(protocol: str, min_time_ms: int | None, min_count: int | 
 
 
 def _state(run: Fields, around: Surroundings) -> dict[str, Any]:
-    kept = {name: value for name, value in asdict(around).items() if name not in ("lock", "sentinels_ns", "governor")}
+    kept = {name: value for name, value in asdict(around).items() if name not in ("lock", "sentinels_ns", "meetings_ns", "governor")}
     before, after = around.sentinels_ns
+    met_before, met_after = around.meetings_ns or (None, None)
     return {
         "cpus": list(run.integers("cpus")),
         "pinned": run.boolean("pinned"),
@@ -77,6 +78,8 @@ def _state(run: Fields, around: Surroundings) -> dict[str, Any]:
         "governor_during": around.governor,
         "sentinel_before_ns": before,
         "sentinel_after_ns": after,
+        "meeting_before_ns": met_before,
+        "meeting_after_ns": met_after,
         **around.lock.state(),
         **kept,
     }
@@ -189,6 +192,9 @@ def _parse(stdout: str, returncode: int, stderr: str, name: str) -> tuple[Fields
         raise AgentError(
             f"device {name}: the agent ended with status {returncode} before it was done ({said}); run it again"
         )
+    counts = {len(op.numbers("samples_ns")) for op in ops}
+    if not run.numbers("samples_ns") or 0 in counts or len(counts) > 1:
+        raise AgentError(f"{where} lacks samples: run the command again")
     return run, ops
 
 

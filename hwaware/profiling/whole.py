@@ -7,7 +7,6 @@ are compiled, run, and timed operation by operation; their rows carry the state 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import random
 import tempfile
@@ -25,44 +24,39 @@ from hwaware.devices.device import Device
 from hwaware.errors import AgentError, DeviceError
 from hwaware.graph.lower import Program
 from hwaware.profiling.bench import MOST_FRUITLESS
+from hwaware.profiling.conditions import Witness, far_apart
 from hwaware.profiling.run import RunResult, run_artifact
-from hwaware.profiling.spells import wanting
-from hwaware.profiling.whole_run import WholeRun, median_ns, whole_run
+from hwaware.profiling.spells import ENOUGH, wanting
+from hwaware.profiling.whole_run import WholeRun, whole_run
 
 # Each model is run in turn with the others, in short runs, so that a slow spell falls on few of one model's; where it
 # fell on too many there are some more.
-_ROUNDS, _AGAIN = 6, 5
+_ROUNDS, _AGAIN = 6, 10
 # How often it is run again with the next models.
 _LOOKS = 2
 _MIN_TIME_MS, _MIN_COUNT = 80, 20
-# While the witness takes this much longer than at its fastest, something else has the machine: nothing is measured for
-# a second at a time, and for so many of them at most.
-_SPELL, _PAUSE_S, _PATIENCE = 1.1, 1.0, 40
+# After a pass most of which met apart there is a pause of a second, so many of them at most.
+_PAUSE_S, _PATIENCE = 1.0, 40
 _GRACE_S = 60.0
-_WITNESS = "witness"
 
 
 @dataclass
 class _Model:
-    """A compiled program on the device: its schedules by workload, where its executable is, its runs so far.
-
-    `runs` are undisturbed as far as the witness can tell, `disturbed` the others.
-    """
+    """A compiled program on the device: its schedules by workload, where its executable is, its runs so far."""
 
     program: Program
     choices: Mapping[str, Variant]
     artifact: Artifact
     place: str
     runs: list[RunResult] = field(default_factory=list)
-    disturbed: list[RunResult] = field(default_factory=list)
 
 
 @dataclass
 class WholeBench:
     """Measures whole programs on a device whose lease is held.
 
-    A slow spell of the machine may be longer than a round. So each program is run again along with the next ones, and
-    the `witness`, the same program all the time, tells whether the machine is as fast as it was.
+    A slow spell of the machine may be longer than a round, so each program is run again along with the next ones. Runs
+    whose threads' cores were further apart than usual do not count; `witness` has heard what is usual.
     """
 
     device: Device
@@ -70,10 +64,9 @@ class WholeBench:
     threads: int
     protocol: str
     chooser: Chooser
-    witness: Program
+    witness: Witness = field(default_factory=Witness)
+    deadline: float | None = None
     _last: dict[str, _Model] = field(default_factory=dict, repr=False)
-    _known: _Model | None = field(default=None, repr=False)
-    _fastest_ns: float = math.inf
 
     def measure(self, programs: Mapping[str, Program], seed: int) -> list[WholeRun]:
         """Compile `programs`, by name, and run each in turn with those of the call before.
@@ -84,9 +77,7 @@ class WholeBench:
         if not programs and (shipped or not self._last):
             return []
         with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
-            more = {} if shipped or self._known else {_WITNESS: self.witness}
-            made = self._made({**programs, **more}, Path(scratch))
-        self._known = made.pop(_WITNESS, self._known)
+            made = self._made(programs, Path(scratch))
         before = {} if shipped else self._last
         planned = dict.fromkeys(made, 1 if shipped else _ROUNDS)
         planned |= {name: len(model.runs) + _LOOKS for name, model in before.items()}
@@ -101,28 +92,31 @@ class WholeBench:
         order = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
         patience = _PATIENCE
         for number in range(_ROUNDS + _AGAIN):
-            names = [name for name, model in models.items() if wanting(model.runs, median_ns, planned[name])]
+            names = [name for name, model in models.items() if self._wanting(model, planned[name])]
             order.shuffle(names)
-            while names and not self._steady(seed) and patience:
+            runs = {name: self._run_once(models[name], seed + number) for name in names}
+            for name, run in runs.items():
+                self.witness.hear(run.around)
+                models[name].runs.append(run)
+            if patience and 2 * sum(map(self._is_apart, runs.values())) > len(runs) and self._has_time():
                 patience -= 1
                 time.sleep(_PAUSE_S)
-            found = {name: self._run_once(models[name], seed + number) for name in names}
-            steady = not names or self._steady(seed)
-            for name, run in found.items():
-                (models[name].runs if steady else models[name].disturbed).append(run)
 
-    def _steady(self, seed: int) -> bool:
-        """Whether the witness is about as fast as ever."""
-        if self._known is None:
-            return True
-        took = median_ns(self._run_once(self._known, seed))
-        self._fastest_ns = min(self._fastest_ns, took)
-        return took <= _SPELL * self._fastest_ns
+    def _wanting(self, model: _Model, planned: int) -> bool:
+        together = [run.samples_ns for run in model.runs if not self._is_apart(run)]
+        return len(model.runs) < planned or wanting(together, min(planned, ENOUGH))
+
+    def _is_apart(self, run: RunResult) -> bool:
+        return self.protocol == "pinned" and bool(far_apart(self.witness.apart(run.around)))
+
+    def _has_time(self) -> bool:
+        return self.deadline is None or time.monotonic() + _PAUSE_S < self.deadline
 
     def _whole(self, name: str, model: _Model) -> WholeRun:
-        # With no better ones, those of a slow spell: their rows are marked.
-        runs = model.runs or model.disturbed
-        reason = "" if model.runs else "the machine was slower than before all the time: something else was running"
+        together = [run for run in model.runs if not self._is_apart(run)]
+        # With no better ones, those that met apart: their rows are marked.
+        reason = "" if together else far_apart(min(self.witness.apart(run.around) for run in model.runs))
+        runs = together or model.runs
         return whole_run(name, model.program, model.choices, runs, self.target, self.threads, reason)
 
     def again(self, seed: int) -> list[WholeRun]:

@@ -15,7 +15,7 @@ from hwaware.costs.row import GRAPH, UNSTABLE, CellRow, statistics_of
 from hwaware.graph.lower import Program
 from hwaware.profiling.lines import empty_row
 from hwaware.profiling.run import RunResult
-from hwaware.profiling.spells import ENOUGH, SLOW, undisturbed
+from hwaware.profiling.spells import ENOUGH, SLOW, agreeing, undisturbed
 
 # Samples of an operation kept from each run.
 _KEPT = 40
@@ -25,8 +25,8 @@ _KEPT = 40
 class WholeRun:
     """A model as it was measured: nanoseconds of the whole, bytes, and a row for each of its operations.
 
-    `sum_ns` is that of its operations' medians, `ci95_ns` the interval of the median of the whole. Not `steady`: the
-    machine was slower than before all the time.
+    `sum_ns` is that of its operations' medians, `ci95_ns` the interval of the median of the whole. Not `steady`:
+    none of its runs is to be relied on.
     """
 
     name: str
@@ -52,17 +52,18 @@ def whole_run(
 ) -> WholeRun:
     """The `runs` of a program that was compiled by `choices`, as far as they were not disturbed.
 
-    `reason` says why none of them is to be relied on, if so.
+    As shipped everything counts. `reason` says why none of them is to be relied on, if so.
     """
-    good = undisturbed(runs, median_ns)
+    good = _counting(runs, [run.samples_ns for run in runs])
     # Operations are timed in a pass of their own.
-    good_ops = undisturbed(runs, _sum_ns)
-    whole = statistics_of([sample for run in good for sample in _thinned(run.samples_ns)])
+    good_ops = _counting(runs, [pass_totals_ns(run) for run in runs])
+    kept = [np.asarray(run.samples_ns)[mask] for run, mask in zip(runs, good, strict=True)]
+    whole = statistics_of([sample for samples in kept for sample in _thinned(samples)])
     by_key: dict[str, list[float]] = {}
-    for run in good_ops:
+    for run, mask in zip(runs, good_ops, strict=True):
         for op in run.ops:
-            by_key.setdefault(op.key, []).extend(_thinned(op.samples_ns))
-    around = _conditions(good_ops) | _trouble(runs, good_ops, reason)
+            by_key.setdefault(op.key, []).extend(_thinned(np.asarray(op.samples_ns)[mask]))
+    around = _conditions(runs) | _trouble(runs, good_ops, reason)
     rows = {}
     for key, samples in by_key.items():
         row = empty_row(choices[key], threads)
@@ -70,7 +71,7 @@ def whole_run(
         # At least a tenth of a nanosecond: a coarse clock may not have moved during an operation.
         times = statistics_of([max(sample, 0.1) for sample in samples])
         rows[key] = replace(row, state=GRAPH, counts=tuple(float(count) for count in counts), **times, **around)
-    latency = float(np.median([median_ns(run) for run in good]))
+    latency = float(np.median(np.concatenate(kept)))
     peaks = [run.peak_rss for run in runs if run.peak_rss is not None]
     return WholeRun(
         name=name,
@@ -86,29 +87,33 @@ def whole_run(
     )
 
 
-def median_ns(run: RunResult) -> float:
-    """The median of the whole."""
-    return float(np.median(run.samples_ns))
+def pass_totals_ns(run: RunResult) -> np.ndarray:
+    """What all operations took together, each time they were timed."""
+    return np.sum([op.samples_ns for op in run.ops], axis=0)
 
 
-def _sum_ns(run: RunResult) -> float:
-    return sum(float(np.median(op.samples_ns)) for op in run.ops)
+def _counting(runs: Sequence[RunResult], samples_ns: Sequence[Sequence[float] | np.ndarray]) -> list[np.ndarray]:
+    if any(run.protocol == "as-shipped" for run in runs):
+        return [np.ones(len(samples), dtype=bool) for samples in samples_ns]
+    return undisturbed(samples_ns)
 
 
-def _thinned(samples: Sequence[float]) -> list[float]:
+def _thinned(samples: np.ndarray) -> list[float]:
     """At most `_KEPT` of the samples, evenly over the time of measuring."""
     if len(samples) <= _KEPT:
-        return list(samples)
-    return [samples[index] for index in np.linspace(0, len(samples) - 1, _KEPT).astype(int)]
+        return [float(sample) for sample in samples]
+    return [float(samples[index]) for index in np.linspace(0, len(samples) - 1, _KEPT).astype(int)]
 
 
-def _trouble(runs: Sequence[RunResult], good: Sequence[RunResult], reason: str) -> dict[str, Any]:
+def _trouble(runs: Sequence[RunResult], masks: Sequence[np.ndarray], reason: str) -> dict[str, Any]:
     """Status and reason where the conditions were bad, else nothing."""
     reasons = [reason] if reason else []
+    good = [run for run, mask in zip(runs, masks, strict=True) if mask.any()]
     reasons += dict.fromkeys(slow for run in good if (slow := run.around.slowed()))
-    if len(good) < min(ENOUGH, len(runs)):
+    agree = agreeing(masks)
+    if agree < min(ENOUGH, len(runs)):
         reasons.append(
-            f"only {len(good)} of {len(runs)} runs of the model came within {SLOW - 1:.0%} of its fastest: "
+            f"only {agree} of {len(runs)} runs of the model came within {SLOW - 1:.0%} of its fastest for long: "
             "something else was running"
         )
     return {"status": UNSTABLE, "reason": "; ".join(reasons)} if reasons else {}

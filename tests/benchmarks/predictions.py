@@ -24,7 +24,8 @@ def outcome(
         predicted, predicted * (1 - half), predicted * (1 + half), peaks[0], 64, 128, ops(predicted, "interpolated")
     )
     rounds = tuple(measured * part for part in (1.3, 0.99, 1.0, 1.4, 1.01))  # the first and fourth were disturbed
-    clock = Measured(rounds, (measured * 0.99, measured * 1.01), peaks[1], 1e5, ops(measured))
+    interval = (measured * 0.99, measured * 1.01)
+    clock = Measured(measured, rounds, 0.4, 3, interval, peaks[1], 1e5, ops(measured))
     return Outcome({"group": 3}, said or None, "" if said else "the table has no cost for conv2d|a", clock)
 
 

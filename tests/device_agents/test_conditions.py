@@ -145,6 +145,14 @@ def test_the_sentinel_is_timed_around_every_measurement(agent: Path, fake: FakeS
     assert run["sentinel_before_ns"] > 1000
 
 
+def test_how_soon_threads_meet_is_timed_where_there_are_several(agent: Path, fake: FakeSys) -> None:
+    assert (cell(agent, fake)["meeting_before_ns"], cell(agent, fake)["meeting_after_ns"]) == (None, None)
+    found = cell(agent, fake, "--threads", str(len(fake.cpus)))
+    if len(fake.cpus) > 1:
+        assert 0 < found["meeting_before_ns"] < found["sentinel_before_ns"]
+        assert found["meeting_after_ns"] > 0
+
+
 def test_threads_that_are_not_pinned(agent: Path, fake: FakeSys) -> None:
     found = cell(agent, fake, "--no-pin", "--threads", str(len(fake.cpus)))
     assert (found["pinned"], found["cpus"], found["threads"]) == (False, fake.cpus, len(fake.cpus))

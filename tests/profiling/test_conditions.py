@@ -20,6 +20,7 @@ from tests.profiling.test_lines import CONV, GOOD
 QUIET = Surroundings(
     lock=FrequencyLock(False),
     sentinels_ns=(100.0, 100.0),
+    meetings_ns=None,
     khz_before=None,
     khz_min=None,
     khz_after=None,
@@ -127,11 +128,41 @@ def test_drift_does_not_depend_on_how_fast_the_device_is(pairs: list[tuple[float
 def test_a_witness_who_heard_nothing() -> None:
     witness = Witness()
     assert (witness.sentinel_ns, witness.drift(QUIET), witness.lock) == (None, None, None)
+    assert (witness.meeting_ns, witness.apart(replace(QUIET, meetings_ns=(100.0, 100.0)))) == (None, 1.0)
+
+
+def together(*meetings_ns: float) -> Witness:
+    witness = Witness()
+    for ns in meetings_ns:
+        witness.hear(replace(QUIET, meetings_ns=(ns, ns)))
+    return witness
+
+
+def test_threads_that_meet_far_apart_are_told_from_such_as_do_not() -> None:
+    witness = together(*[100.0] * 10, *[400.0] * 5)
+    assert witness.meeting_ns == 100
+    assert witness.apart(replace(QUIET, meetings_ns=(400.0, 420.0))) == 4
+    # They may have been moved in between; the samples tell for how long.
+    assert witness.apart(replace(QUIET, meetings_ns=(400.0, 110.0))) == pytest.approx(1.1)
+    assert witness.apart(QUIET) == 1  # one thread
+
+
+def test_a_machine_that_is_apart_most_of_the_time_is_judged_by_its_better_moments() -> None:
+    assert together(*[400.0] * 20, *[100.0] * 8).meeting_ns == 100
+
+
+def test_cells_measured_apart_are_marked() -> None:
+    reading = BenchLines({CONV.id: CONV}, 1, "board").read(json.dumps(GOOD))
+    assert reading is not None
+    row = judged(reading.row, replace(QUIET, meetings_ns=(410.0, 400.0)), together(*[100.0] * 10))
+    assert row.status == "unstable"
+    assert "4.0 times as long to meet" in row.reason
 
 
 def test_conditions_tell_what_the_agent_said() -> None:
     facts = DeviceFacts.from_dict(PI, "pi4")
     assert device_conditions(facts)["frequency_locked"] is None
+    assert device_conditions(facts, meeting_ns=97.5)["meeting_ns"] == 97.5
     found = device_conditions(facts, FrequencyLock(False, None, "scaling_governor of cpu 0 Permission denied"))
     assert (found["governor"], found["frequency_locked"]) == ("ondemand", False)
     assert found["lock_reason"] == "scaling_governor of cpu 0 Permission denied"
