@@ -37,7 +37,7 @@ class Effort:
     rounds: int = 8
     ms: int = 100
     least: int = 20
-    again: int = 12
+    again: int = 8
 
 
 def measure(
@@ -49,7 +49,10 @@ def measure(
     meeting_ns: float | None,
     tell: Callable[[str], None],
 ) -> list[Measured]:
-    """Each artifact's times, in the order given; `meeting_ns` is how soon threads met for the table. Raises DeviceError."""
+    """Each artifact's times, in the order given. Raises DeviceError.
+
+    `meeting_ns` is how soon threads met while the table was made.
+    """
     rng = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
     whole: list[list[RunResult]] = [[] for _ in artifacts]
     by_op: list[list[RunResult]] = [[] for _ in artifacts]

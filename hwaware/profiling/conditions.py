@@ -19,8 +19,8 @@ CLOCK_NS = 50.0
 MOST_SWITCHES = 0.1
 MOST_DRIFT = 0.05
 MOST_SENTINEL_DRIFT = 0.05
-# How much longer than usual the threads may take to meet. In a virtual machine two processors are at times one core's two
-# halves, at times neighbours, at times far apart; each step takes two to four times as long.
+# How much longer than usual the threads may take to meet. In a virtual machine two processors are at times the halves of
+# one core, at times neighbours, at times far apart; each step takes two to four times as long.
 MOST_APART = 2.0
 # Flags that say where the device was, not that it was slowed down.
 _HARMLESS = frozenset({"not_cooled"})

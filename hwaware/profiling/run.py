@@ -67,7 +67,9 @@ def protocol_arguments(protocol: str, min_time_ms: int | None, min_count: int | 
 
 
 def _state(run: Fields, around: Surroundings) -> dict[str, Any]:
-    kept = {name: value for name, value in asdict(around).items() if name not in ("lock", "sentinels_ns", "meetings_ns", "governor")}
+    told = asdict(around)
+    for name in ("lock", "sentinels_ns", "meetings_ns", "governor"):
+        told.pop(name)
     before, after = around.sentinels_ns
     met_before, met_after = around.meetings_ns or (None, None)
     return {
@@ -81,7 +83,7 @@ def _state(run: Fields, around: Surroundings) -> dict[str, Any]:
         "meeting_before_ns": met_before,
         "meeting_after_ns": met_after,
         **around.lock.state(),
-        **kept,
+        **told,
     }
 
 

@@ -15,7 +15,7 @@ from hwaware.costs.row import GRAPH, UNSTABLE, CellRow, statistics_of
 from hwaware.graph.lower import Program
 from hwaware.profiling.lines import empty_row
 from hwaware.profiling.run import RunResult
-from hwaware.profiling.spells import ENOUGH, SLOW, agreeing, undisturbed
+from hwaware.profiling.spells import ENOUGH, SLOW, undisturbed
 
 # Samples of an operation kept from each run.
 _KEPT = 40
@@ -110,10 +110,9 @@ def _trouble(runs: Sequence[RunResult], masks: Sequence[np.ndarray], reason: str
     reasons = [reason] if reason else []
     good = [run for run, mask in zip(runs, masks, strict=True) if mask.any()]
     reasons += dict.fromkeys(slow for run in good if (slow := run.around.slowed()))
-    agree = agreeing(masks)
-    if agree < min(ENOUGH, len(runs)):
+    if len(good) < min(ENOUGH, len(runs)):
         reasons.append(
-            f"only {agree} of {len(runs)} runs of the model came within {SLOW - 1:.0%} of its fastest for long: "
+            f"only {len(good)} of {len(runs)} runs of the model came within {SLOW - 1:.0%} of its fastest: "
             "something else was running"
         )
     return {"status": UNSTABLE, "reason": "; ".join(reasons)} if reasons else {}

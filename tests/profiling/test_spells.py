@@ -1,4 +1,4 @@
-"""Which samples count: laws over random ones, a made-up machine with neighbours, and that a search for good ones ends."""
+"""Which samples count: laws over random ones, a made-up machine with neighbours, and when there are enough."""
 
 from __future__ import annotations
 
