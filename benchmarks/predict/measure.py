@@ -1,7 +1,8 @@
 """Compiled variants in turn, in several rounds of random order: end to end, then op by op.
 
-What a slow spell of the machine has touched is not what is asked, nor are runs whose threads' cores were further apart
-than those of the table. A variant that too few rounds agree on is run again.
+What a slow spell of the machine has touched is not what is asked: samples are taken in what the table calls calm
+moments, and a variant that too few rounds agree on is run again. Some rounds take every moment, to say what that
+changes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.peers.compare import largest_error, reference_outputs
 from benchmarks.predict.outcome import Measured, OpTime
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
-from hwaware.profiling.conditions import MOST_APART
+from hwaware.profiling.conditions import Calm
 from hwaware.profiling.run import RunResult, run_artifact
 from hwaware.profiling.spells import ENOUGH, agreeing, undisturbed, wanting
 from hwaware.reference import LoadedModel
@@ -26,7 +27,7 @@ from hwaware.statistics import summarise
 
 # Of a small model a round gives thousands of samples; the bootstrap needs no more than these, evenly spread.
 _SAMPLES_A_ROUND = 300
-# Rounds in which operations are timed too.
+# Rounds in which operations are timed too, and all samples kept whatever the moment.
 _BY_OP = 3
 
 
@@ -46,48 +47,52 @@ def measure(
     threads: int,
     effort: Effort,
     seed: int,
-    meeting_ns: float | None,
+    calm: Calm | None,
     tell: Callable[[str], None],
 ) -> list[Measured]:
     """Each artifact's times, in the order given. Raises DeviceError.
 
-    `meeting_ns` is how soon threads met while the table was made.
+    `calm` is what told the calm moments of the table.
     """
     rng = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
     whole: list[list[RunResult]] = [[] for _ in artifacts]
     by_op: list[list[RunResult]] = [[] for _ in artifacts]
+    anyhow: list[list[RunResult]] = [[] for _ in artifacts]
     half = replace(effort, ms=effort.ms // 2)
     for number in range(effort.rounds + effort.again):
-        asked = [index for index, runs in enumerate(whole) if _wanting(runs, effort.rounds, meeting_ns)]
+        asked = [index for index, runs in enumerate(whole) if _wanting(runs, effort.rounds)]
         for index in rng.sample(asked, len(asked)):
-            whole[index].append(_run(artifacts[index], device, threads, effort))
+            whole[index].append(_run(artifacts[index], device, threads, effort, calm))
             if number < _BY_OP:
                 # Timing every op slows the run, so it has runs of its own; they only say where an error comes from.
-                by_op[index].append(_run(artifacts[index], device, threads, half, per_op=True))
+                by_op[index].append(_run(artifacts[index], device, threads, half, calm, per_op=True))
+                anyhow[index].append(_run(artifacts[index], device, threads, effort, None))
         if asked:
             tell(f"measured, round {number + 1}: {len(asked)} of {len(artifacts)}")
-    return [measured(*runs, meeting_ns) for runs in zip(whole, by_op, strict=True)]
+    return [measured(*runs) for runs in zip(whole, by_op, anyhow, strict=True)]
 
 
-def _wanting(runs: Sequence[RunResult], planned: int, meeting_ns: float | None) -> bool:
-    near = [run.samples_ns for run in runs if not _apart(run, meeting_ns)]
-    return len(runs) < planned or wanting(near, min(planned, ENOUGH))
+def _wanting(runs: Sequence[RunResult], planned: int) -> bool:
+    return len(runs) < planned or wanting([run.samples_ns for run in _calm(runs)], min(planned, ENOUGH))
 
 
-def _apart(run: RunResult, meeting_ns: float | None) -> bool:
-    meetings = run.around.meetings_ns
-    return meetings is not None and meeting_ns is not None and min(meetings) > MOST_APART * meeting_ns
+def _calm(runs: Sequence[RunResult]) -> list[RunResult]:
+    return [run for run in runs if run.around.calm is not False]
 
 
-def _run(artifact: Artifact, device: Device, threads: int, effort: Effort, per_op: bool = False) -> RunResult:
-    return run_artifact(artifact, device, threads=threads, per_op=per_op, min_time_ms=effort.ms, min_count=effort.least)
+def _run(
+    artifact: Artifact, device: Device, threads: int, effort: Effort, calm: Calm | None, per_op: bool = False
+) -> RunResult:
+    return run_artifact(
+        artifact, device, threads=threads, per_op=per_op, min_time_ms=effort.ms, min_count=effort.least, calm=calm
+    )
 
 
-def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult], meeting_ns: float | None) -> Measured:
+def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult], anyhow: Sequence[RunResult]) -> Measured:
     """What a variant's rounds come to: the median of the undisturbed samples with its interval, the peak's median."""
-    near = [run for run in whole if not _apart(run, meeting_ns)] or whole
-    masks = undisturbed([run.samples_ns for run in near])
-    kept = [np.asarray(run.samples_ns)[mask] for run, mask in zip(near, masks, strict=True)]
+    good = _calm(whole) or whole
+    masks = undisturbed([run.samples_ns for run in good])
+    kept = [np.asarray(run.samples_ns)[mask] for run, mask in zip(good, masks, strict=True)]
     thinned = [samples[:: max(1, len(samples) // _SAMPLES_A_ROUND)] for samples in kept]
     low, high = summarise([float(sample) / 1e6 for samples in thinned for sample in samples]).ci95
     ms = float(np.median(np.concatenate(kept))) / 1e6
@@ -97,6 +102,7 @@ def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult], meeting_ns:
     return Measured(
         ms=ms,
         rounds_ms=tuple(map(_median_ms, whole)),
+        any_ms=median(map(_median_ms, anyhow)),
         disturbed=1 - sum(map(len, kept)) / sum(len(result.samples_ns) for result in whole),
         agreeing=agreeing(masks),
         ci95_ms=(min(low, ms), max(high, ms)),

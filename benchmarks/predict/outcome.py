@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from benchmarks.predict.draw import Widths
 
 
@@ -38,12 +36,14 @@ class Predicted:
 class Measured:
     """What the clock says: the median of the undisturbed samples with its interval, and the median of each round.
 
-    `disturbed` is the share of the samples that were, `agreeing` the number of rounds that come near the fastest;
+    `any_ms` is the median of rounds that took every moment, calm or not; `disturbed` the share of the samples, of calm
+    moments, that were nevertheless; `agreeing` the number of rounds that come near the fastest;
     `sentinel_ns` is what the agent's sentinel took around it: the speed of the machine itself.
     """
 
     ms: float
     rounds_ms: tuple[float, ...]
+    any_ms: float
     disturbed: float
     agreeing: int
     ci95_ms: tuple[float, float]
@@ -51,11 +51,6 @@ class Measured:
     sentinel_ns: float
     ops: tuple[OpTime, ...]
     output_error: float | None = None  # largest, relative to the output's largest value; None: not compared
-
-    @property
-    def any_ms(self) -> float:
-        """Median of the medians of all rounds, disturbed or not."""
-        return float(np.median(self.rounds_ms))
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class Outcome:
 
     @property
     def any_error(self) -> float | None:
-        """The same if disturbed samples count like others."""
+        """The same if every moment counts, calm or not."""
         return None if self.predicted is None else self.predicted.ms / self.measured.any_ms - 1
 
     @property

@@ -75,10 +75,10 @@ def _disturbed_lines(series: Sequence[Series]) -> list[str]:
     within = [100 * sum(error <= bound for error in errors) / len(outcomes) for bound in (0.05, 0.10)]
     lonely = sum(outcome.measured.agreeing < ENOUGH for outcome in outcomes)
     return [
-        f"{100 * share:.0f} % of the samples do not count, something else was running on the machine: for a millisecond "
-        f"or more they were over {100 * (SLOW - 1):.0f} % slower than the variant at its fastest, or threads met far apart",
-        f"  with them, {within[0]:.1f} % of the variants would be within ±5 %, {within[1]:.1f} % within ±10 %",
-        f"  {lonely} variants of {len(outcomes)} have fewer than {ENOUGH} rounds that agree with the fastest",
+        "samples were taken in calm moments of the machine only (sentinels before and after every 2 ms); of those "
+        f"{100 * share:.0f} % were over {100 * (SLOW - 1):.0f} % slower than the variant's fastest and do not count",
+        f"  if every moment counted, {within[0]:.1f} % of them would be within ±5 %, {within[1]:.1f} % within ±10 %",
+        f"  {lonely} variants of {len(outcomes)} had fewer than {ENOUGH} rounds that agree with the fastest",
     ]
 
 

@@ -21,6 +21,7 @@ from benchmarks.predict.tables import Say, ready
 from hwaware.compiler.artifact import Artifact, load_artifact
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
+from hwaware.profiling.conditions import Calm
 from hwaware.reference import LoadedModel
 
 COMPARED = 3  # variants whose outputs are compared with PyTorch's
@@ -109,8 +110,8 @@ def _compiled_and_measured(
         answers = prepare(compiling, _teller(say, "predicted and compiled"))
         artifacts = [load_artifact(place) for place in places]
         with plan.quiet():
-            meeting_ns = CostTable.load(jobs[0].table).manifest.conditions.get("meeting_ns")
-            clock = measure(artifacts, device, threads, plan.effort, plan.seed, meeting_ns, say)
+            calm = Calm.of(CostTable.load(jobs[0].table).manifest.conditions)
+            clock = measure(artifacts, device, threads, plan.effort, plan.seed, calm, say)
         for index in range(min(COMPARED, len(jobs))):
             model = _variant(origin, jobs[index].widths)
             clock[index] = compared(clock[index], artifacts[index], model, device, threads)

@@ -144,6 +144,7 @@ typedef struct {
     hwa_samples samples;
     hwa_watch watch;
     hwa_sentinel before, after;
+    hwa_calm calm;
 } measurement;
 
 static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
@@ -162,6 +163,7 @@ static bool write_ok(const hwa_cell_job *job, const measurement *m, int fd)
     hwa_text_int(&line, "workspace_bytes", (int64_t)hwa_workspace_peak());
     hwa_text_known(&line, "peak_rss_delta_bytes", m->peak);
     hwa_sentinel_json(&line, &m->before, &m->after);
+    hwa_calm_json(&line, &m->calm);
     hwa_lock_json(&line, job->lock);
     hwa_watch_json(&line, &m->watch, job->uncooled);
     hwa_text_raw(&line, "}");
@@ -193,8 +195,9 @@ static int measure(const hwa_cell_job *job, bound_cell *bound, int64_t baseline,
         return fail(job->cell, out_of_memory, fd);
     }
     timed.prepare = displaced ? leave_state : NULL;
+    m.calm = hwa_calm_asked(job->options);
     m.before = hwa_sentinel_run();
-    status = hwa_sample(&timed, &effort, job->cpus->ids[0], &m.watch, &m.samples);
+    status = hwa_sample(&timed, &effort, &m.calm, job->cpus->ids[0], &m.watch, &m.samples);
     m.after = hwa_sentinel_run();
     int exit_status = EXIT_SUCCESS;
     if (status != 0) {

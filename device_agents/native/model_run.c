@@ -41,6 +41,7 @@ typedef struct {
     hwa_samples samples;
     hwa_watch watch;
     hwa_sentinel before, after;
+    hwa_calm calm;
 } measurement;
 
 static bool write_run(const hwa_model_job *job, const measurement *m, int fd)
@@ -61,6 +62,7 @@ static bool write_run(const hwa_model_job *job, const measurement *m, int fd)
     hwa_text_known(&line, "peak_rss", job->peak);
     hwa_text_raw(&line, "}");
     hwa_sentinel_json(&line, &m->before, &m->after);
+    hwa_calm_json(&line, &m->calm);
     hwa_lock_json(&line, &job->lock);
     hwa_watch_json(&line, &m->watch, job->uncooled);
     hwa_text_raw(&line, "}");
@@ -114,8 +116,9 @@ static bool sample(hwa_model_job *job, const hwa_timed *timed, int fd, char *rea
         snprintf(reason, size, "out of memory");
         return false;
     }
+    m.calm = hwa_calm_asked(job->options);
     m.before = hwa_sentinel_run();
-    const int status = hwa_sample(timed, &effort, job->cpus->ids[0], &m.watch, &m.samples);
+    const int status = hwa_sample(timed, &effort, &m.calm, job->cpus->ids[0], &m.watch, &m.samples);
     m.after = hwa_sentinel_run();
     if (status != 0) {
         hwa_model_kernel_reason(job, status, reason, size);

@@ -16,6 +16,7 @@ static const hwa_options bench_defaults = {.threads = 1,
                                            .timeout_ms = 60000,
                                            .seed = 1,
                                            .cool_ms = 10000,
+                                           .patience_ms = 300,
                                            .sysfs = ""};
 static const hwa_options run_defaults = {.threads = 1,
                                          .min_time_ms = 500,
@@ -24,6 +25,7 @@ static const hwa_options run_defaults = {.threads = 1,
                                          .timeout_ms = 600000,
                                          .seed = 1,
                                          .cool_ms = 60000,
+                                         .patience_ms = 1000,
                                          .sysfs = ""};
 
 typedef struct {
@@ -42,6 +44,9 @@ static const number_option numbers[] = {
     {"--timeout-ms", BOTH, offsetof(hwa_options, timeout_ms), 1, 86400000},
     {"--seed", BOTH, offsetof(hwa_options, seed), 0, INT64_MAX},
     {"--cool-ms", BOTH, offsetof(hwa_options, cool_ms), 0, 600000},
+    {"--calm-work-ns", BOTH, offsetof(hwa_options, calm_work_ns), 1, INT64_MAX},
+    {"--calm-meeting-ns", BOTH, offsetof(hwa_options, calm_meeting_ns), 1, INT64_MAX},
+    {"--patience-ms", BOTH, offsetof(hwa_options, patience_ms), 0, 3600000},
     {"--displace-kb", HWA_BENCH, offsetof(hwa_options, displace_kb), 0, 4194304},
 };
 
@@ -169,6 +174,10 @@ bool hwa_options_parse(int verb, int argc, char **argv, hwa_options *out)
     }
     if (out->thin && out->max_count < 2) {
         fputs("agent: --thin keeps every second sample, so --max-count must be 2 or more\n", stderr);
+        return false;
+    }
+    if (out->thin && out->calm_work_ns > 0) {
+        fputs("agent: --thin and --calm-work-ns exclude each other\n", stderr);
         return false;
     }
     out->min_count = out->min_count < out->max_count ? out->min_count : out->max_count;

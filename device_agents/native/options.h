@@ -15,6 +15,8 @@ typedef struct {
     int64_t seed;
     int64_t cool_ms;     /* longest wait for a hot processor before a measurement */
     int64_t displace_kb; /* bench: what the rest of a model touches between two calls; 0: calls follow each other */
+    int64_t calm_work_ns, calm_meeting_ns; /* sentinels of a calm machine, see calm.h; 0: not asked for */
+    int64_t patience_ms;                   /* for a machine that is not calm */
     const char *cpu_list;  /* NULL: chosen by the agent */
     const char *only_from; /* bench: file of cell ids; NULL: all */
     const char *sysfs;     /* where /sys is looked up; "": where it is */

@@ -1,5 +1,6 @@
 #include "model_run.h"
 
+#include "calm.h"
 #include "clock.h"
 #include "result.h"
 
@@ -52,10 +53,16 @@ static bool write_op(const hwa_model_job *job, int32_t index, const uint64_t *te
     return ok;
 }
 
+/* Whether there may be another round. */
+static bool goes_on(const hwa_model_job *job, int32_t rounds, int32_t most, uint64_t kept_ns)
+{
+    return rounds < most &&
+           (rounds < job->options->min_count || kept_ns < (uint64_t)job->options->min_time_ms * 1000000u);
+}
+
 bool hwa_model_measure_ops(hwa_model_job *job, int fd, char *reason, size_t size)
 {
     const int32_t most = most_rounds(job);
-    const uint64_t least_ns = (uint64_t)job->options->min_time_ms * 1000000u;
     uint64_t *tenths = calloc((size_t)most * (size_t)job->model->n_ops + 1, sizeof *tenths);
     if (tenths == NULL) {
         snprintf(reason, size, "out of memory");
@@ -65,11 +72,24 @@ bool hwa_model_measure_ops(hwa_model_job *job, int fd, char *reason, size_t size
     for (int i = 0; status == 0 && i < DISCARDED; i++) {
         status = run_round(job, tenths, (size_t)most);
     }
-    const uint64_t start = hwa_now_ns();
+    hwa_calm calm = hwa_calm_asked(job->options);
     int32_t rounds = 0;
-    while (status == 0 && rounds < most && (rounds < job->options->min_count || hwa_now_ns() - start < least_ns)) {
-        status = run_round(job, tenths + rounds, (size_t)most);
-        rounds += status == 0;
+    uint64_t kept_ns = 0;
+    while (status == 0 && goes_on(job, rounds, most, kept_ns)) {
+        const int32_t before = rounds;
+        hwa_calm_wait(&calm);
+        const uint64_t begun = hwa_now_ns();
+        uint64_t block_ns = 0;
+        do {
+            status = run_round(job, tenths + rounds, (size_t)most);
+            rounds += status == 0;
+            block_ns = hwa_now_ns() - begun;
+        } while (status == 0 && goes_on(job, rounds, most, kept_ns + block_ns) && hwa_calm_goes_on(begun));
+        if (hwa_calm_spoilt(&calm, begun)) {
+            rounds = before;
+        } else {
+            kept_ns += block_ns;
+        }
     }
     bool ok = status == 0;
     if (!ok) {

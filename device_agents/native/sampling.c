@@ -116,7 +116,65 @@ static void thin_out(hwa_samples *samples)
     samples->stride *= 2;
 }
 
-int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, int32_t cpu, hwa_watch *watch,
+/* Whether there may be another sample: `taken` so far, in `kept_ns`. */
+static bool goes_on(const hwa_effort *effort, int64_t taken, uint64_t kept_ns)
+{
+    return (effort->thin || taken < effort->max_count) &&
+           (taken < effort->min_count || kept_ns < effort->min_time_ns);
+}
+
+typedef struct {
+    const hwa_timed *timed;
+    const hwa_effort *effort;
+    uint64_t overhead; /* of a sample, in ns: the clock's own */
+    int64_t taken;
+    uint64_t kept_ns;
+} sampler;
+
+static int take_one(sampler *s, hwa_samples *samples)
+{
+    const uint64_t inner = (uint64_t)samples->inner;
+    uint64_t elapsed = 0;
+    const int status = time_sample(s->timed, samples->inner, &elapsed);
+    if (status != 0) {
+        return status;
+    }
+    /* At least 1 ns: a coarse clock may not have moved at all. */
+    elapsed = elapsed > s->overhead ? elapsed - s->overhead : 1;
+    if (s->taken++ % samples->stride == 0) {
+        if (samples->count == s->effort->max_count) {
+            thin_out(samples);
+        }
+        samples->tenths[samples->count++] = (elapsed * 10 + inner / 2) / inner;
+    }
+    return 0;
+}
+
+/* Samples until there are enough, or a block is over. */
+static int take_block(sampler *s, hwa_calm *calm, hwa_watch *watch, hwa_samples *samples)
+{
+    const int64_t taken = s->taken;
+    const int32_t count = samples->count;
+    const uint64_t kept_ns = s->kept_ns;
+    hwa_calm_wait(calm);
+    const uint64_t begun = hwa_now_ns();
+    do {
+        hwa_watch_look(watch);
+        const int status = take_one(s, samples);
+        if (status != 0) {
+            return status;
+        }
+        s->kept_ns = kept_ns + (hwa_now_ns() - begun);
+    } while (goes_on(s->effort, s->taken, s->kept_ns) && hwa_calm_goes_on(begun));
+    if (!s->effort->thin && hwa_calm_spoilt(calm, begun)) {
+        s->taken = taken;
+        s->kept_ns = kept_ns;
+        samples->count = count;
+    }
+    return 0;
+}
+
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm, int32_t cpu, hwa_watch *watch,
                hwa_samples *samples)
 {
     double typical_ns = 0;
@@ -124,37 +182,16 @@ int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, int32_t cpu, hw
     samples->stride = 1;
     hwa_watch_start(watch, cpu);
     int status = warm_up(timed, effort, &typical_ns, &samples->converged);
-    if (status != 0) {
-        return status;
-    }
-    status = choose_inner(timed, typical_ns, effort->min_sample_ns, &samples->inner);
-    if (status != 0) {
-        return status;
+    if (status == 0) {
+        status = choose_inner(timed, typical_ns, effort->min_sample_ns, &samples->inner);
     }
     const int64_t switches = hwa_involuntary_switches();
-    const uint64_t inner = (uint64_t)samples->inner;
-    const uint64_t overhead = clock_cost();
+    sampler s = {.timed = timed, .effort = effort, .overhead = clock_cost()};
     hwa_watch_warm(watch);
-    const uint64_t start = hwa_now_ns();
-    int64_t taken = 0;
-    while ((effort->thin || taken < effort->max_count) &&
-           (taken < effort->min_count || hwa_now_ns() - start < effort->min_time_ns)) {
-        uint64_t elapsed = 0;
-        hwa_watch_look(watch);
-        status = time_sample(timed, samples->inner, &elapsed);
-        if (status != 0) {
-            return status;
-        }
-        /* At least 1 ns: a coarse clock may not have moved at all. */
-        elapsed = elapsed > overhead ? elapsed - overhead : 1;
-        if (taken++ % samples->stride == 0) {
-            if (samples->count == effort->max_count) {
-                thin_out(samples);
-            }
-            samples->tenths[samples->count++] = (elapsed * 10 + inner / 2) / inner;
-        }
+    while (status == 0 && goes_on(effort, s.taken, s.kept_ns)) {
+        status = take_block(&s, calm, watch, samples);
     }
     hwa_watch_end(watch);
     samples->involuntary_switches = hwa_involuntary_switches() - switches;
-    return 0;
+    return status;
 }

@@ -2,13 +2,14 @@
 #ifndef HWA_SAMPLING_H
 #define HWA_SAMPLING_H
 
+#include "calm.h"
 #include "conditions.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
-    uint64_t min_time_ns; /* for all samples together; both minima must be met, max_count ends it in any case */
+    uint64_t min_time_ns; /* of all samples that are kept together; both minima must be met, max_count ends it in any case */
     int32_t min_count, max_count;
     bool thin; /* max_count does not end it: whenever so many are kept, every second one goes */
     uint64_t min_sample_ns; /* a sample repeats shorter calls until it lasts this long; 0: one call a sample */
@@ -32,8 +33,9 @@ typedef struct {
 /* Times one call. Nonzero: the call's error. */
 int hwa_time_once(const hwa_timed *timed, uint64_t *ns);
 
-/* Warms up, then fills samples->tenths and the watch on `cpu`. Nonzero: the call's error. */
-int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, int32_t cpu, hwa_watch *watch,
+/* Warms up, then fills samples->tenths and the watch on `cpu`; `calm` has its say, but not in thinned samples.
+ * Nonzero: the call's error. */
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm, int32_t cpu, hwa_watch *watch,
                hwa_samples *samples);
 
 #endif

@@ -37,7 +37,7 @@ static int64_t time_launches(FTVMParallelLambda loop, int launches)
     return (int64_t)(hwa_now_ns() - start) / launches;
 }
 
-/* The median of so many `turns`, at most RUNS or BATCHES. */
+/* The median of so many `turns`, at most BATCHES. */
 static int64_t median_of(int turns, FTVMParallelLambda loop, int launches)
 {
     int64_t sorted[BATCHES];
@@ -52,12 +52,22 @@ static int64_t median_of(int turns, FTVMParallelLambda loop, int launches)
     return sorted[turns / 2];
 }
 
-hwa_sentinel hwa_sentinel_run(void)
+static hwa_sentinel run(int works, int batches, int launches)
 {
     /* The work first: it wakes workers that have parked. */
-    const int64_t work_ns = median_of(RUNS, multiply, 1);
+    const int64_t work_ns = median_of(works, multiply, 1);
     return (hwa_sentinel){.work_ns = work_ns,
-                          .meeting_ns = hwa_pool_threads() > 1 ? median_of(BATCHES, meet, LAUNCHES) : -1};
+                          .meeting_ns = hwa_pool_threads() > 1 ? median_of(batches, meet, launches) : -1};
+}
+
+hwa_sentinel hwa_sentinel_run(void)
+{
+    return run(RUNS, BATCHES, LAUNCHES);
+}
+
+hwa_sentinel hwa_sentinel_glance(void)
+{
+    return run(1, 1, LAUNCHES / 2);
 }
 
 void hwa_sentinel_json(hwa_text *line, const hwa_sentinel *before, const hwa_sentinel *after)

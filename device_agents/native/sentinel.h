@@ -17,6 +17,9 @@ typedef struct {
 /* About a millisecond on a processor of 2 GHz. The pool has to be running. */
 hwa_sentinel hwa_sentinel_run(void);
 
+/* One run of the work and a tenth of the meetings. */
+hwa_sentinel hwa_sentinel_glance(void);
+
 /* The members that tell of a measurement's sentinels. */
 void hwa_sentinel_json(hwa_text *line, const hwa_sentinel *before, const hwa_sentinel *after);
 

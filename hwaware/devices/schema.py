@@ -30,6 +30,10 @@ class Fields:
             raise self._wrong(name, f"an integer of at least {least}")
         return value
 
+    def boolean_or_none(self, name: str) -> bool | None:
+        """True, false or null."""
+        return None if self._get(name) is None else self.boolean(name)
+
     def integer_or_none(self, name: str) -> int | None:
         """A non-negative integer or null."""
         return None if self._get(name) is None else self.integer(name)

@@ -154,7 +154,8 @@ class Bench:
 
     def _arguments(self, seed: int) -> list[str]:
         words = ["--threads", str(self.threads), "--seed", str(seed), "--timeout-ms", str(_CELL_S * 1000)]
-        return words + self.effort.arguments()
+        calm = self.witness.calm if self.effort.pinned else None
+        return words + self.effort.arguments() + ([] if calm is None else calm.arguments())
 
     def _rest(self, lines: BenchLines, path: Path) -> list[str]:
         """The option that names what is left to measure."""

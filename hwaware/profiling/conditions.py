@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +20,17 @@ CLOCK_NS = 50.0
 MOST_SWITCHES = 0.1
 MOST_DRIFT = 0.05
 MOST_SENTINEL_DRIFT = 0.05
-# How much longer than usual the threads may take to meet. In a virtual machine two processors are at times the halves of
-# one core, at times neighbours, at times far apart; each step takes two to four times as long.
+# How much longer than usual the threads may take to meet. In a virtual machine two processors are at times the halves
+# of one core, at times neighbours, at times far apart; each step takes two to four times as long.
 MOST_APART = 2.0
+# How much longer than at its best the sentinel may take in a calm moment, and how many moments tell its best.
+_CALM, _ENOUGH_MOMENTS = 1.03, 40
+NOT_CALM = "something else had the processor or its neighbours all the time (sentinels)"
 # Flags that say where the device was, not that it was slowed down.
 _HARMLESS = frozenset({"not_cooled"})
 _FLAGS = re.compile(r"[a-z_]{1,32}(\+[a-z_]{1,32}){0,15}")
 _NONE = "none"
+_MOST_NS = 1e12
 
 
 @dataclass(frozen=True)
@@ -42,17 +47,41 @@ class FrequencyLock:
 
 
 @dataclass(frozen=True)
+class Calm:
+    """How long the sentinels take at most while nothing else has the machine; `meeting_ns` None with one thread."""
+
+    work_ns: float
+    meeting_ns: float | None
+
+    @classmethod
+    def of(cls, conditions: Mapping[str, Any]) -> Calm | None:
+        """By what the calm moments of a table were told, None where that is unknown."""
+        work, meeting = (conditions.get(name) for name in ("calm_work_ns", "calm_meeting_ns"))
+        if not isinstance(work, int | float) or not 1 <= work < _MOST_NS:
+            return None
+        known = isinstance(meeting, int | float) and 1 <= meeting < _MOST_NS
+        return cls(float(work), float(meeting) if known else None)  # type: ignore[arg-type]
+
+    def arguments(self) -> list[str]:
+        """The agent's options: it takes samples again that were not taken in such moments."""
+        words = ["--calm-work-ns", str(round(self.work_ns))]
+        return words if self.meeting_ns is None else [*words, "--calm-meeting-ns", str(round(self.meeting_ns))]
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What the agent says of the moment of a measurement; `throttle` as in CellRow.
 
     `sentinels_ns` and `meetings_ns` are nanoseconds before and after, of a fixed piece of work on all threads and of
-    an empty parallel loop (None with one thread); frequencies in kHz of the first measured CPU, temperatures in
+    an empty parallel loop (None with one thread); `calm` whether all samples were taken in calm moments, None if that
+    was not asked for; frequencies in kHz of the first measured CPU, temperatures in
     thousandths of a degree Celsius of the hottest processor zone; None where the kernel does not tell.
     """
 
     lock: FrequencyLock
     sentinels_ns: tuple[float, float]
     meetings_ns: tuple[float, float] | None
+    calm: bool | None
     khz_before: int | None
     khz_min: int | None
     khz_after: int | None
@@ -78,6 +107,7 @@ class Surroundings:
                 float(fields.integer("sentinel_after_ns", least=1)),
             ),
             meetings_ns=_meetings(fields),
+            calm=fields.boolean_or_none("calm"),
             khz_before=fields.integer_or_none("khz_before"),
             khz_min=fields.integer_or_none("khz_min"),
             khz_after=fields.integer_or_none("khz_after"),
@@ -112,7 +142,8 @@ class Witness:
     def __init__(self) -> None:
         self.lock: FrequencyLock | None = None
         self._sorted_ns: list[float] = []
-        self._meetings_ns: list[float] = []
+        # Sentinel and meeting at the same moment.
+        self._moments_ns: list[tuple[float, float | None]] = []
 
     @property
     def cells(self) -> int:
@@ -134,18 +165,20 @@ class Witness:
         """Take note of what was said with one cell."""
         self.lock = around.lock
         bisect.insort(self._sorted_ns, min(around.sentinels_ns))
-        for meeting in around.meetings_ns or ():
-            bisect.insort(self._meetings_ns, meeting)
+        self._moments_ns += zip(around.sentinels_ns, around.meetings_ns or (None, None), strict=True)
 
     @property
-    def meeting_ns(self) -> float | None:
-        """How long the threads usually take to meet, None with one: the lower quartile, the median of the good half."""
-        return self._meetings_ns[len(self._meetings_ns) // 4] if self._meetings_ns else None
+    def calm(self) -> Calm | None:
+        """What tells a calm moment, None before enough was heard.
 
-    def apart(self, around: Surroundings) -> float:
-        """How many times longer than usual the threads took to meet, before or after, whichever was shorter."""
-        usual = self.meeting_ns
-        return min(around.meetings_ns) / max(usual, 1.0) if around.meetings_ns and usual is not None else 1.0
+        The sentinel as fast as in the best twentieth of all moments, nearly: who shares the cores only makes it slower.
+        Threads meet, of the moments with such a sentinel, as in the lower quartile, nearly.
+        """
+        if len(self._moments_ns) < _ENOUGH_MOMENTS:
+            return None
+        work = sorted(work for work, _ in self._moments_ns)[len(self._moments_ns) // 20] * _CALM
+        meetings = sorted(meeting for ns, meeting in self._moments_ns if ns <= work and meeting is not None)
+        return Calm(work, MOST_APART * max(1.0, meetings[len(meetings) // 4]) if meetings else None)
 
     def drift(self, around: Surroundings) -> float | None:
         """The sentinel around a cell over the median so far, less 1: before or after, whichever is nearer to it.
@@ -157,11 +190,11 @@ class Witness:
 
 
 def device_conditions(
-    facts: DeviceFacts, lock: FrequencyLock | None = None, meeting_ns: float | None = None
+    facts: DeviceFacts, lock: FrequencyLock | None = None, calm: Calm | None = None
 ) -> dict[str, Any]:
     """What goes into a table or a report; `lock` is what the agent said while measuring, None before it did.
 
-    `meeting_ns`: see `Witness`.
+    `calm`: by what calm moments were told.
     """
     governors = sorted({cpu.governor for cpu in facts.cpus if cpu.governor})
     unknown = dict.fromkeys(FrequencyLock(locked=False).state())
@@ -171,7 +204,8 @@ def device_conditions(
         "kernel": facts.kernel,
         "load1": facts.load1,
         "emulated": facts.emulated,
-        "meeting_ns": meeting_ns,
+        "calm_work_ns": None if calm is None else calm.work_ns,
+        "calm_meeting_ns": None if calm is None else calm.meeting_ns,
         **(unknown if lock is None else lock.state()),
     }
 
@@ -183,13 +217,8 @@ def judged(row: CellRow, around: Surroundings, witness: Witness) -> CellRow:
     reason = around.slowed()
     if reason:
         return replace(row, status=THROTTLED, reason=reason)
-    reason = _unsteady(row) or far_apart(witness.apart(around))
+    reason = _unsteady(row) or (NOT_CALM if around.calm is False else "")
     return replace(row, status=UNSTABLE, reason=reason) if reason else row
-
-
-def far_apart(times: float) -> str:
-    """What is wrong if threads took so many `times` longer than usual to meet, empty if nothing is."""
-    return f"the threads' cores were further apart: they took {times:.1f} times as long to meet" * (times > MOST_APART)
 
 
 def _unsteady(row: CellRow) -> str:

@@ -130,9 +130,7 @@ def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: s
     program = lower(graph)
     rounds = Rounds(
         name=name,
-        bench=WholeBench(
-            bench.device, bench.target, bench.threads, protocol, table.choices, bench.witness, bench.deadline
-        ),
+        bench=WholeBench(bench.device, bench.target, bench.threads, protocol, table.choices, bench.witness),
         variants=Variants(graph, prunable_groups(graph), bench.target.lanes),
         program=program,
         table=lambda: _table(journal),
@@ -203,7 +201,7 @@ def _finished(journal: Journal, rounds: Rounds, bench: Bench, *, complete: bool)
     if samples:
         manifest = replace(manifest, memory=fit_memory(samples, facts.page_bytes).document())
     if bench.witness.lock is not None:
-        conditions = device_conditions(facts, bench.witness.lock, bench.witness.meeting_ns)
+        conditions = device_conditions(facts, bench.witness.lock, bench.witness.calm)
         manifest = replace(manifest, conditions=conditions)
     journal.manifest = manifest
     return journal.finish(complete=complete)

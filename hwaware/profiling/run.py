@@ -16,7 +16,7 @@ from hwaware.devices.device import Device
 from hwaware.devices.facts import DeviceFacts
 from hwaware.devices.schema import Fields
 from hwaware.errors import AgentError, ModelError
-from hwaware.profiling.conditions import Surroundings
+from hwaware.profiling.conditions import Calm, Surroundings
 from hwaware.profiling.target import check_runs_on, device_facts
 
 # How long to wait for another user of the device, and for the run beyond its own time-out.
@@ -112,13 +112,15 @@ def run_artifact(
     min_count: int | None = None,
     seed: int = 1,
     pushed: str | None = None,
+    calm: Calm | None = None,
 ) -> RunResult:
     """Measure `artifact` on `device` under the device's lease.
 
     Without `inputs` the agent fills them at random. ``pinned`` keeps each thread on a CPU of its own, at a fixed
     frequency where the device lets us, for `min_time_ms` and `min_count` samples. ``as-shipped`` leaves threads and
     frequency to the system and measures for at least 60 s and 1024 samples (MLPerf Mobile), or more if asked to.
-    `pushed` is where the agent is on the device already.
+    `pushed` is where the agent is on the device already. With `calm` samples that were not taken in calm moments are
+    taken again, if the protocol is not ``as-shipped``, for about a second.
     """
     check_runs_on(artifact, device)
     facts = device_facts(device)
@@ -134,6 +136,8 @@ def run_artifact(
         argv += protocol_words
         if per_op:
             argv.append("--per-op")
+        if calm is not None and protocol != "as-shipped":
+            argv += calm.arguments()
         outputs: list[str] = []
         if inputs is not None:
             for index, array in enumerate(inputs):

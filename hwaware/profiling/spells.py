@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+
+Samples: TypeAlias = "Sequence[float] | np.ndarray"
 
 # So many samples in a row, and at least so many nanoseconds, are judged together by their median.
 _BLOCK, _BLOCK_NS = 8, 1e6
@@ -20,7 +23,7 @@ SLOW = 1.02
 ENOUGH, _SHARE = 4, 0.1
 
 
-def undisturbed(runs: Sequence[Sequence[float]]) -> list[np.ndarray]:
+def undisturbed(runs: Sequence[Samples]) -> list[np.ndarray]:
     """Of the samples of each of the `runs`, in nanoseconds and in their order, whether it counts.
 
     Two threads, 54 runs of 80 ms on a machine with neighbours: the median of six runs was between 9 % less and 4 % more
@@ -40,7 +43,7 @@ def agreeing(masks: Sequence[np.ndarray]) -> int:
     return sum(bool(mask.mean() >= _SHARE) for mask in masks)
 
 
-def wanting(runs: Sequence[Sequence[float]], planned: int) -> bool:
+def wanting(runs: Sequence[Samples], planned: int) -> bool:
     """Whether there should be another one: fewer than `planned`, or too few that agree with the fastest."""
     return len(runs) < planned or agreeing(undisturbed(runs)) < min(planned, ENOUGH)
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import random
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from hwaware.devices.device import Device
 from hwaware.errors import AgentError, DeviceError
 from hwaware.graph.lower import Program
 from hwaware.profiling.bench import MOST_FRUITLESS
-from hwaware.profiling.conditions import Witness, far_apart
+from hwaware.profiling.conditions import NOT_CALM, Witness
 from hwaware.profiling.run import RunResult, run_artifact
 from hwaware.profiling.spells import ENOUGH, wanting
 from hwaware.profiling.whole_run import WholeRun, whole_run
@@ -35,8 +34,6 @@ _ROUNDS, _AGAIN = 6, 6
 # How often it is run again with the next models.
 _LOOKS = 2
 _MIN_TIME_MS, _MIN_COUNT = 80, 20
-# After a pass most of which met apart there is a pause of a second, so many of them at most.
-_PAUSE_S, _PATIENCE = 1.0, 10
 _GRACE_S = 60.0
 
 
@@ -56,7 +53,7 @@ class WholeBench:
     """Measures whole programs on a device whose lease is held.
 
     A slow spell of the machine may be longer than a round, so each program is run again along with the next ones. Runs
-    whose threads' cores were further apart than usual do not count; `witness` has heard what is usual.
+    that found no calm moments do not count; `witness` has heard what tells them.
     """
 
     device: Device
@@ -65,7 +62,6 @@ class WholeBench:
     protocol: str
     chooser: Chooser
     witness: Witness = field(default_factory=Witness)
-    deadline: float | None = None
     _last: dict[str, _Model] = field(default_factory=dict, repr=False)
 
     def measure(self, programs: Mapping[str, Program], seed: int) -> list[WholeRun]:
@@ -90,33 +86,18 @@ class WholeBench:
     def _passes(self, models: Mapping[str, _Model], planned: Mapping[str, int], seed: int) -> None:
         """Run each model as often as is planned, and those that too few runs agree on some times more."""
         order = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
-        patience = _PATIENCE
         for number in range(_ROUNDS + _AGAIN):
-            names = [name for name, model in models.items() if self._wanting(model, planned[name])]
+            names = [name for name, model in models.items() if _wanting(model, planned[name])]
             order.shuffle(names)
-            runs = {name: self._run_once(models[name], seed + number) for name in names}
-            for name, run in runs.items():
+            for name in names:
+                run = self._run_once(models[name], seed + number)
                 self.witness.hear(run.around)
                 models[name].runs.append(run)
-            if patience and 2 * sum(map(self._is_apart, runs.values())) > len(runs) and self._has_time():
-                patience -= 1
-                time.sleep(_PAUSE_S)
-
-    def _wanting(self, model: _Model, planned: int) -> bool:
-        together = [run.samples_ns for run in model.runs if not self._is_apart(run)]
-        return len(model.runs) < planned or wanting(together, min(planned, ENOUGH))
-
-    def _is_apart(self, run: RunResult) -> bool:
-        return self.protocol == "pinned" and bool(far_apart(self.witness.apart(run.around)))
-
-    def _has_time(self) -> bool:
-        return self.deadline is None or time.monotonic() + _PAUSE_S < self.deadline
 
     def _whole(self, name: str, model: _Model) -> WholeRun:
-        together = [run for run in model.runs if not self._is_apart(run)]
-        # With no better ones, those that met apart: their rows are marked.
-        reason = "" if together else far_apart(min(self.witness.apart(run.around) for run in model.runs))
-        runs = together or model.runs
+        # With no better ones, those of other moments: their rows are marked.
+        runs = _calm(model) or model.runs
+        reason = "" if _calm(model) else NOT_CALM
         return whole_run(name, model.program, model.choices, runs, self.target, self.threads, reason)
 
     def again(self, seed: int) -> list[WholeRun]:
@@ -162,11 +143,21 @@ class WholeBench:
                     min_count=_MIN_COUNT,
                     seed=seed,
                     pushed=model.place,
+                    calm=self.witness.calm,
                 )
             except AgentError:
                 if attempt == MOST_FRUITLESS - 1:
                     raise
         raise AssertionError("unreachable")
+
+
+def _calm(model: _Model) -> list[RunResult]:
+    """Those of its runs that found calm moments, or were not asked to."""
+    return [run for run in model.runs if run.around.calm is not False]
+
+
+def _wanting(model: _Model, planned: int) -> bool:
+    return len(model.runs) < planned or wanting([run.samples_ns for run in _calm(model)], min(planned, ENOUGH))
 
 
 def _build(program: Program, target: Target, folder: Path, chooser: Chooser) -> dict[str, Variant]:

@@ -15,7 +15,7 @@ from hwaware.costs.row import GRAPH, UNSTABLE, CellRow, statistics_of
 from hwaware.graph.lower import Program
 from hwaware.profiling.lines import empty_row
 from hwaware.profiling.run import RunResult
-from hwaware.profiling.spells import ENOUGH, SLOW, undisturbed
+from hwaware.profiling.spells import ENOUGH, SLOW, Samples, undisturbed
 
 # Samples of an operation kept from each run.
 _KEPT = 40
@@ -92,7 +92,7 @@ def pass_totals_ns(run: RunResult) -> np.ndarray:
     return np.sum([op.samples_ns for op in run.ops], axis=0)
 
 
-def _counting(runs: Sequence[RunResult], samples_ns: Sequence[Sequence[float] | np.ndarray]) -> list[np.ndarray]:
+def _counting(runs: Sequence[RunResult], samples_ns: Sequence[Samples]) -> list[np.ndarray]:
     if any(run.protocol == "as-shipped" for run in runs):
         return [np.ones(len(samples), dtype=bool) for samples in samples_ns]
     return undisturbed(samples_ns)

@@ -86,7 +86,7 @@ def test_the_report_has_every_part(tmp_path: Path) -> None:
         "predicted again",
         "OUTPUT 2 IS OFF BY 5.0e-01",
         "net-t1, profiled",
-        "40 % of the samples",
+        "of those 40 % were over",
     ):
         assert part in said
     write(made, {"settings": {"seed": 1}}, twice, tmp_path)

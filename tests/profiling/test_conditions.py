@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hwaware.costs.row import CellRow
 from hwaware.devices.facts import DeviceFacts
-from hwaware.profiling.conditions import FrequencyLock, Surroundings, Witness, device_conditions, judged
+from hwaware.profiling.conditions import Calm, FrequencyLock, Surroundings, Witness, device_conditions, judged
 from hwaware.profiling.lines import BenchLines
 from tests.devices.test_facts import PI
 from tests.profiling.test_lines import CONV, GOOD
@@ -21,6 +21,7 @@ QUIET = Surroundings(
     lock=FrequencyLock(False),
     sentinels_ns=(100.0, 100.0),
     meetings_ns=None,
+    calm=None,
     khz_before=None,
     khz_min=None,
     khz_after=None,
@@ -128,41 +129,62 @@ def test_drift_does_not_depend_on_how_fast_the_device_is(pairs: list[tuple[float
 def test_a_witness_who_heard_nothing() -> None:
     witness = Witness()
     assert (witness.sentinel_ns, witness.drift(QUIET), witness.lock) == (None, None, None)
-    assert (witness.meeting_ns, witness.apart(replace(QUIET, meetings_ns=(100.0, 100.0)))) == (None, 1.0)
+    assert witness.calm is None
 
 
-def together(*meetings_ns: float) -> Witness:
+def heard(*moments: tuple[float, float | None]) -> Witness:
+    """A witness of sentinels and meetings."""
     witness = Witness()
-    for ns in meetings_ns:
-        witness.hear(replace(QUIET, meetings_ns=(ns, ns)))
+    for work, meeting in moments:
+        witness.hear(
+            replace(QUIET, sentinels_ns=(work, work), meetings_ns=None if meeting is None else (meeting, meeting))
+        )
     return witness
 
 
-def test_threads_that_meet_far_apart_are_told_from_such_as_do_not() -> None:
-    witness = together(*[100.0] * 10, *[400.0] * 5)
-    assert witness.meeting_ns == 100
-    assert witness.apart(replace(QUIET, meetings_ns=(400.0, 420.0))) == 4
-    # They may have been moved in between; the samples tell for how long.
-    assert witness.apart(replace(QUIET, meetings_ns=(400.0, 110.0))) == pytest.approx(1.1)
-    assert witness.apart(QUIET) == 1  # one thread
+def test_a_calm_moment_is_as_good_as_the_best_nearly() -> None:
+    """Neighbours most of the time; both threads on one core, and far apart, some of it."""
+    calm = heard(*[(100, 95)] * 10, *[(112, 104)] * 60, *[(197, 39)] * 20, *[(101, 410)] * 15).calm
+    assert calm is not None
+    assert 100 <= calm.work_ns < 112
+    assert calm.meeting_ns == 2 * 95
+    assert calm.arguments() == ["--calm-work-ns", "103", "--calm-meeting-ns", "190"]
 
 
-def test_a_machine_that_is_apart_most_of_the_time_is_judged_by_its_better_moments() -> None:
-    assert together(*[400.0] * 20, *[100.0] * 8).meeting_ns == 100
+def test_one_thread_meets_nobody() -> None:
+    calm = heard(*[(100, None)] * 30).calm
+    assert calm is not None
+    assert calm.meeting_ns is None
+    assert calm.arguments() == ["--calm-work-ns", "103"]
 
 
-def test_cells_measured_apart_are_marked() -> None:
+def test_what_is_calm_takes_some_experience() -> None:
+    assert heard(*[(100, 95)] * 5).calm is None
+
+
+def test_cells_that_found_no_calm_moment_are_marked() -> None:
     reading = BenchLines({CONV.id: CONV}, 1, "board").read(json.dumps(GOOD))
     assert reading is not None
-    row = judged(reading.row, replace(QUIET, meetings_ns=(410.0, 400.0)), together(*[100.0] * 10))
+    witness = heard(*[(100, None)] * 10)
+    assert judged(reading.row, replace(QUIET, calm=True), witness).status == "ok"
+    row = judged(reading.row, replace(QUIET, calm=False), witness)
     assert row.status == "unstable"
-    assert "4.0 times as long to meet" in row.reason
+    assert "something else had the processor" in row.reason
+
+
+def test_calm_is_known_again_from_a_table() -> None:
+    calm = Calm(101.5, 190.0)
+    facts = DeviceFacts.from_dict(PI, "pi4")
+    assert Calm.of(device_conditions(facts, calm=calm)) == calm
+    assert Calm.of(device_conditions(facts, calm=Calm(101.5, None))) == Calm(101.5, None)
+    assert Calm.of(device_conditions(facts)) is None
+    assert Calm.of({"calm_work_ns": "1; rm", "calm_meeting_ns": 3}) is None
+    assert Calm.of({"calm_work_ns": 3.0, "calm_meeting_ns": float("nan")}) == Calm(3.0, None)
 
 
 def test_conditions_tell_what_the_agent_said() -> None:
     facts = DeviceFacts.from_dict(PI, "pi4")
     assert device_conditions(facts)["frequency_locked"] is None
-    assert device_conditions(facts, meeting_ns=97.5)["meeting_ns"] == 97.5
     found = device_conditions(facts, FrequencyLock(False, None, "scaling_governor of cpu 0 Permission denied"))
     assert (found["governor"], found["frequency_locked"]) == ("ondemand", False)
     assert found["lock_reason"] == "scaling_governor of cpu 0 Permission denied"

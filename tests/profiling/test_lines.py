@@ -33,6 +33,7 @@ GOOD: dict[str, Any] = {
     "sentinel_after_ns": 98000,
     "meeting_before_ns": None,
     "meeting_after_ns": None,
+    "calm": None,
     "frequency_locked": True,
     "locked_khz": 1800000,
     "lock_reason": None,
