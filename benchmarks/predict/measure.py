@@ -35,10 +35,10 @@ _BY_OP = 3
 class Effort:
     """Rounds, and of every variant in each of them milliseconds and samples at least; at most `again` more rounds."""
 
-    rounds: int = 8
-    ms: int = 100
+    rounds: int = 6
+    ms: int = 60
     least: int = 20
-    again: int = 8
+    again: int = 6
 
 
 def measure(

@@ -171,12 +171,12 @@ class Witness:
     def calm(self) -> Calm | None:
         """What tells a calm moment, None before enough was heard.
 
-        The sentinel as fast as in the best twentieth of all moments, nearly: who shares the cores only makes it slower.
+        The sentinel as fast as in the best hundredth of all moments, nearly: who shares the cores only makes it slower.
         Threads meet, of the moments with such a sentinel, as in the lower quartile, nearly.
         """
         if len(self._moments_ns) < _ENOUGH_MOMENTS:
             return None
-        work = sorted(work for work, _ in self._moments_ns)[len(self._moments_ns) // 20] * _CALM
+        work = sorted(work for work, _ in self._moments_ns)[len(self._moments_ns) // 100] * _CALM
         meetings = sorted(meeting for ns, meeting in self._moments_ns if ns <= work and meeting is not None)
         return Calm(work, MOST_APART * max(1.0, meetings[len(meetings) // 4]) if meetings else None)
 

@@ -30,10 +30,10 @@ from hwaware.profiling.whole_run import WholeRun, whole_run
 
 # Each model is run in turn with the others, in short runs, so that a slow spell falls on few of one model's; where it
 # fell on too many there are some more.
-_ROUNDS, _AGAIN = 6, 6
+_ROUNDS, _AGAIN = 6, 4
 # How often it is run again with the next models.
 _LOOKS = 2
-_MIN_TIME_MS, _MIN_COUNT = 80, 20
+_MIN_TIME_MS, _MIN_COUNT = 40, 20
 _GRACE_S = 60.0
 
 
