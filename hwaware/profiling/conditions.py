@@ -217,7 +217,8 @@ def judged(row: CellRow, around: Surroundings, witness: Witness) -> CellRow:
     reason = around.slowed()
     if reason:
         return replace(row, status=THROTTLED, reason=reason)
-    reason = _unsteady(row) or (NOT_CALM if around.calm is False else "")
+    # Calm moments were told by the sentinel already, and by a better measure than what was usual so far.
+    reason = _unsteady(row) or ("" if around.calm else _drifted(drift)) or (NOT_CALM if around.calm is False else "")
     return replace(row, status=UNSTABLE, reason=reason) if reason else row
 
 
@@ -231,7 +232,10 @@ def _unsteady(row: CellRow) -> str:
         return f"lost the processor {switches} times in {row.n} samples"
     if row.khz_before and row.khz_after and row.khz_after > row.khz_before * (1 + MOST_DRIFT):
         return f"frequency rose from {row.khz_before} to {row.khz_after} kHz"
-    drift = row.sentinel_drift
+    return ""
+
+
+def _drifted(drift: float | None) -> str:
     if drift is not None and abs(drift) > MOST_SENTINEL_DRIFT:
         return f"the processor ran {abs(drift):.0%} {'slower' if drift > 0 else 'faster'} than usual (sentinel)"
     return ""
