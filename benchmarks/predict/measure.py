@@ -19,7 +19,7 @@ from benchmarks.peers.compare import largest_error, reference_outputs
 from benchmarks.predict.outcome import Measured, OpTime
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
-from hwaware.profiling.conditions import Calm
+from hwaware.profiling.calm import Calm
 from hwaware.profiling.run import RunResult, run_artifact
 from hwaware.profiling.spells import ENOUGH, agreeing, undisturbed, wanting
 from hwaware.reference import LoadedModel

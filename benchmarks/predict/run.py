@@ -21,7 +21,7 @@ from benchmarks.predict.tables import Say, ready
 from hwaware.compiler.artifact import Artifact, load_artifact
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
-from hwaware.profiling.conditions import Calm
+from hwaware.profiling.calm import Calm
 from hwaware.reference import LoadedModel
 
 COMPARED = 3  # variants whose outputs are compared with PyTorch's

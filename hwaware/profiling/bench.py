@@ -17,7 +17,7 @@ from hwaware.devices.device import Device
 from hwaware.devices.output import one_line
 from hwaware.errors import AgentError, DeviceError
 from hwaware.profiling.building import Builder
-from hwaware.profiling.conditions import Witness
+from hwaware.profiling.calm import Witness
 from hwaware.profiling.lines import BenchLines, Reading
 from hwaware.profiling.sieve import Sieve
 

@@ -12,7 +12,7 @@ from hwaware.costs.row import FAILED, OK, CellRow, statistics_of
 from hwaware.devices.output import one_line
 from hwaware.devices.schema import Fields
 from hwaware.errors import AgentError
-from hwaware.profiling.conditions import Surroundings
+from hwaware.profiling.surroundings import Surroundings
 
 
 def empty_row(variant: Variant, threads: int) -> CellRow:

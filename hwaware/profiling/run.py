@@ -16,7 +16,8 @@ from hwaware.devices.device import Device
 from hwaware.devices.facts import DeviceFacts
 from hwaware.devices.schema import Fields
 from hwaware.errors import AgentError, ModelError
-from hwaware.profiling.conditions import Calm, Surroundings
+from hwaware.profiling.calm import Calm
+from hwaware.profiling.surroundings import Surroundings
 from hwaware.profiling.target import check_runs_on, device_facts
 
 # How long to wait for another user of the device, and for the run beyond its own time-out.

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hwaware.costs.row import FAILED, OK, THROTTLED, UNSTABLE, CellRow
-from hwaware.profiling.conditions import Witness, judged
+from hwaware.profiling.calm import Witness
+from hwaware.profiling.conditions import judged
 from hwaware.profiling.lines import Reading
 
 # The median sentinel of fewer cells is no reference yet.

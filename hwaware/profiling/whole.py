@@ -23,7 +23,8 @@ from hwaware.devices.device import Device
 from hwaware.errors import AgentError, DeviceError
 from hwaware.graph.lower import Program
 from hwaware.profiling.bench import MOST_FRUITLESS
-from hwaware.profiling.conditions import NOT_CALM, Witness
+from hwaware.profiling.calm import Witness
+from hwaware.profiling.conditions import NOT_CALM
 from hwaware.profiling.run import RunResult, run_artifact
 from hwaware.profiling.spells import ENOUGH, wanting
 from hwaware.profiling.whole_run import WholeRun, whole_run

@@ -23,8 +23,8 @@ from hwaware.errors import AgentError
 from hwaware.profiling import bench, building
 from hwaware.profiling.bench import Bench, Effort
 from hwaware.profiling.building import Builder
-from hwaware.profiling.conditions import FrequencyLock
 from hwaware.profiling.profile import profile
+from hwaware.profiling.surroundings import FrequencyLock
 from tests.costs.tables import pool
 from tests.devices.conftest import add_board
 from tests.profiling.nets import tiny

@@ -9,8 +9,8 @@ import pytest
 
 from hwaware.compiler.choice import Choice, Variant
 from hwaware.errors import AgentError
-from hwaware.profiling.conditions import FrequencyLock
 from hwaware.profiling.lines import BenchLines
+from hwaware.profiling.surroundings import FrequencyLock
 from tests.costs.tables import conv, pool
 
 CONV, POOL = (Variant(work, Choice.of(work.kind)) for work in (conv(4, 8), pool(8)))

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwaware.costs.row import CellRow, statistics_of
-from hwaware.profiling.conditions import Surroundings, Witness
+from hwaware.profiling.calm import Witness
 from hwaware.profiling.lines import Reading
 from hwaware.profiling.sieve import MOST_AGAIN, Sieve
+from hwaware.profiling.surroundings import Surroundings
 from tests.profiling.test_conditions import QUIET
 
 BLANK = CellRow("", "family", "kind", (1,), 1, "ok")
