@@ -63,7 +63,7 @@ def profile(
 
     First cells alone (`profiling.cells`), then at most `rounds` rounds of whole variants (`profiling.rounds`). Every
     cell is on disk as soon as it is measured: with `resume` an interrupted profile goes on, and a finished one is
-    completed for another model; nothing is measured twice. After `budget_s` seconds the table is finished with what
+    completed for another model; no cell is measured twice. After `budget_s` seconds the table is finished with what
     there is and `complete` false. Raises TableError where `out` holds something that cannot be resumed, DeviceError,
     BuildError, ModelError.
     """
