@@ -3,8 +3,7 @@
 #include "clock.h"
 #include "sentinel.h"
 
-/* Others come and go within milliseconds; a look takes about a twentieth of this. */
-#define BLOCK_NS 2000000u
+#define BLOCK_NS 250000u
 
 hwa_calm hwa_calm_asked(const hwa_options *options)
 {
@@ -16,6 +15,11 @@ hwa_calm hwa_calm_asked(const hwa_options *options)
 static bool in_force(const hwa_calm *calm)
 {
     return calm->work_ns > 0 && calm->patience_ns > 0;
+}
+
+bool hwa_calm_is_over(const hwa_calm *calm)
+{
+    return calm->work_ns > 0 && calm->patience_ns <= 0;
 }
 
 static void look(hwa_calm *calm)
@@ -41,6 +45,7 @@ bool hwa_calm_goes_on(uint64_t begun_ns)
 bool hwa_calm_spoilt(hwa_calm *calm, uint64_t begun_ns)
 {
     if (!in_force(calm)) {
+        calm->gave_up = calm->gave_up || hwa_calm_is_over(calm);
         return false;
     }
     look(calm);
@@ -48,8 +53,8 @@ bool hwa_calm_spoilt(hwa_calm *calm, uint64_t begun_ns)
         return false;
     }
     calm->patience_ns -= (int64_t)(hwa_now_ns() - begun_ns);
-    calm->spoilt += in_force(calm);
-    return in_force(calm);
+    calm->spoilt++;
+    return true;
 }
 
 void hwa_calm_json(hwa_text *line, const hwa_calm *calm)
@@ -57,7 +62,7 @@ void hwa_calm_json(hwa_text *line, const hwa_calm *calm)
     if (calm->work_ns == 0) {
         hwa_text_null(line, "calm");
     } else {
-        hwa_text_bool(line, "calm", calm->patience_ns > 0);
+        hwa_text_bool(line, "calm", !calm->gave_up);
     }
     hwa_text_int(line, "spoilt_blocks", calm->spoilt);
 }

@@ -54,10 +54,10 @@ static bool write_op(const hwa_model_job *job, int32_t index, const uint64_t *te
 }
 
 /* Whether there may be another round. */
-static bool goes_on(const hwa_model_job *job, int32_t rounds, int32_t most, uint64_t kept_ns)
+static bool goes_on(const hwa_model_job *job, const hwa_calm *calm, int32_t rounds, int32_t most, uint64_t kept_ns)
 {
-    return rounds < most &&
-           (rounds < job->options->min_count || kept_ns < (uint64_t)job->options->min_time_ms * 1000000u);
+    const uint64_t least_ns = (uint64_t)job->options->min_time_ms * 1000000u;
+    return rounds < most && (rounds < job->options->min_count || (kept_ns < least_ns && !hwa_calm_is_over(calm)));
 }
 
 bool hwa_model_measure_ops(hwa_model_job *job, int fd, char *reason, size_t size)
@@ -75,16 +75,19 @@ bool hwa_model_measure_ops(hwa_model_job *job, int fd, char *reason, size_t size
     hwa_calm calm = hwa_calm_asked(job->options);
     int32_t rounds = 0;
     uint64_t kept_ns = 0;
-    while (status == 0 && goes_on(job, rounds, most, kept_ns)) {
+    while (status == 0 && goes_on(job, &calm, rounds, most, kept_ns)) {
         const int32_t before = rounds;
         hwa_calm_wait(&calm);
+        if (!goes_on(job, &calm, rounds, most, kept_ns)) {
+            break; /* the wait was in vain, and there are enough */
+        }
         const uint64_t begun = hwa_now_ns();
         uint64_t block_ns = 0;
         do {
             status = run_round(job, tenths + rounds, (size_t)most);
             rounds += status == 0;
             block_ns = hwa_now_ns() - begun;
-        } while (status == 0 && goes_on(job, rounds, most, kept_ns + block_ns) && hwa_calm_goes_on(begun));
+        } while (status == 0 && goes_on(job, &calm, rounds, most, kept_ns + block_ns) && hwa_calm_goes_on(begun));
         if (hwa_calm_spoilt(&calm, begun)) {
             rounds = before;
         } else {

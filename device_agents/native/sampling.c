@@ -117,10 +117,10 @@ static void thin_out(hwa_samples *samples)
 }
 
 /* Whether there may be another sample: `taken` so far, in `kept_ns`. */
-static bool goes_on(const hwa_effort *effort, int64_t taken, uint64_t kept_ns)
+static bool goes_on(const hwa_effort *effort, const hwa_calm *calm, int64_t taken, uint64_t kept_ns)
 {
     return (effort->thin || taken < effort->max_count) &&
-           (taken < effort->min_count || kept_ns < effort->min_time_ns);
+           (taken < effort->min_count || (kept_ns < effort->min_time_ns && !hwa_calm_is_over(calm)));
 }
 
 typedef struct {
@@ -157,6 +157,9 @@ static int take_block(sampler *s, hwa_calm *calm, hwa_watch *watch, hwa_samples 
     const int32_t count = samples->count;
     const uint64_t kept_ns = s->kept_ns;
     hwa_calm_wait(calm);
+    if (!goes_on(s->effort, calm, taken, kept_ns)) {
+        return 0; /* the wait was in vain, and there are enough */
+    }
     const uint64_t begun = hwa_now_ns();
     do {
         hwa_watch_look(watch);
@@ -165,7 +168,7 @@ static int take_block(sampler *s, hwa_calm *calm, hwa_watch *watch, hwa_samples 
             return status;
         }
         s->kept_ns = kept_ns + (hwa_now_ns() - begun);
-    } while (goes_on(s->effort, s->taken, s->kept_ns) && hwa_calm_goes_on(begun));
+    } while (goes_on(s->effort, calm, s->taken, s->kept_ns) && hwa_calm_goes_on(begun));
     if (!s->effort->thin && hwa_calm_spoilt(calm, begun)) {
         s->taken = taken;
         s->kept_ns = kept_ns;
@@ -188,7 +191,7 @@ int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm,
     const int64_t switches = hwa_involuntary_switches();
     sampler s = {.timed = timed, .effort = effort, .overhead = clock_cost()};
     hwa_watch_warm(watch);
-    while (status == 0 && goes_on(effort, s.taken, s.kept_ns)) {
+    while (status == 0 && goes_on(effort, calm, s.taken, s.kept_ns)) {
         status = take_block(&s, calm, watch, samples);
     }
     hwa_watch_end(watch);

@@ -17,7 +17,7 @@ typedef struct {
 /* About a millisecond on a processor of 2 GHz. The pool has to be running. */
 hwa_sentinel hwa_sentinel_run(void);
 
-/* One run of the work and a tenth of the meetings. */
+/* The same from a quarter of the work, once, and a few meetings. */
 hwa_sentinel hwa_sentinel_glance(void);
 
 /* The members that tell of a measurement's sentinels. */

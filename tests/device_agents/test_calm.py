@@ -52,14 +52,18 @@ def test_a_block_that_somebody_came_into_is_taken_again(machine: Path) -> None:
     """The first block ends with the threads far apart, the third with a slow sentinel, after a wait in both cases."""
     found = sampled(machine, FOR_EVER, "cmmcccwc")
     assert (found["calm"], found["spoilt_blocks"]) == (True, 2)
-    # Two blocks of two milliseconds in vain, of calls of at least half a millisecond.
-    assert found["kept"] < found["calls"] <= found["kept"] + 2 * 4
+    assert found["calls"] == found["kept"] + 2
 
 
 @pytest.mark.parametrize("looks", ["w", "cw", "cmcwm"])
 def test_patience_ends(machine: Path, looks: str) -> None:
     found = sampled(machine, "20", looks)
-    assert found["calm"] is False
+    assert (found["calm"], found["kept"]) == (False, LEAST)
+
+
+def test_once_patience_is_over_the_least_samples_are_enough(machine: Path) -> None:
+    found = sampled(machine, "20", "c" * (LEAST + 1) + "w")
+    assert (found["calm"], found["kept"]) == (True, LEAST)
 
 
 def test_the_agent_says_whether_it_was_calm(agent: Path, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 /* Sampling on a machine that is calm and not as told: CALM PATIENCE_MS LOOKS, a string of `c` (calm), `w` (work takes
- * long) and `m` (threads meet far apart), the last of which holds from then on. Each call takes half a millisecond.
+ * long) and `m` (threads meet far apart), the last of which holds from then on. Each call is a block.
  * Prints the agent's members, how many samples were kept and how many calls were made after the warm-up. */
 #include "calm.h"
 #include "clock.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CALL_NS = 500000, MOST = 1000 };
+enum { CALL_NS = 300000, MOST = 1000 };
 static const char *looks;
 static int64_t calls;
 
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     }
     looks = argv[2];
     const hwa_options options = {.calm_work_ns = 110, .calm_meeting_ns = 20, .patience_ms = strtoll(argv[1], NULL, 10)};
-    const hwa_effort effort = {.min_time_ns = 10000000, .min_count = 20, .max_count = MOST, .min_sample_ns = 0};
+    const hwa_effort effort = {.min_time_ns = 9000000, .min_count = 20, .max_count = MOST, .min_sample_ns = 0};
     const hwa_timed timed = {.call = call};
     static uint64_t tenths[MOST];
     hwa_calm calm = hwa_calm_asked(&options);
