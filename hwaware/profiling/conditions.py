@@ -47,8 +47,7 @@ def judged(row: CellRow, around: Surroundings, witness: Witness) -> CellRow:
     reason = around.slowed()
     if reason:
         return replace(row, status=THROTTLED, reason=reason)
-    # Calm moments were told by the sentinel already, and by a better measure than what was usual so far.
-    reason = _unsteady(row) or ("" if around.calm else _drifted(drift)) or (NOT_CALM if around.calm is False else "")
+    reason = _unsteady(row) or _company(row, around, drift)
     return replace(row, status=UNSTABLE, reason=reason) if reason else row
 
 
@@ -57,15 +56,22 @@ def _unsteady(row: CellRow) -> str:
     assert row.mad_ns is not None
     if row.mad_ns > max(MOST_SPREAD * row.p50_ns, CLOCK_NS):
         return f"samples spread by {row.mad_ns / row.p50_ns:.0%} (median absolute deviation)"
-    switches = row.involuntary_switches or 0
-    if switches > max(3.0, MOST_SWITCHES * row.n):
-        return f"lost the processor {switches} times in {row.n} samples"
     if row.khz_before and row.khz_after and row.khz_after > row.khz_before * (1 + MOST_DRIFT):
         return f"frequency rose from {row.khz_before} to {row.khz_after} kHz"
     return ""
 
 
-def _drifted(drift: float | None) -> str:
+def _company(row: CellRow, around: Surroundings, drift: float | None) -> str:
+    """Signs that the processor was somebody else's as well.
+
+    In calm moments it was not: the agent has told them by a better measure than what was usual so far, and its switches
+    are mostly those of the time in which it waited for them.
+    """
+    if around.calm is not None:
+        return "" if around.calm else NOT_CALM
+    switches = row.involuntary_switches or 0
+    if switches > max(3.0, MOST_SWITCHES * row.n):
+        return f"lost the processor {switches} times in {row.n} samples"
     if drift is not None and abs(drift) > MOST_SENTINEL_DRIFT:
         return f"the processor ran {abs(drift):.0%} {'slower' if drift > 0 else 'faster'} than usual (sentinel)"
     return ""

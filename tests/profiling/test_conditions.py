@@ -114,7 +114,10 @@ def test_cells_that_found_no_calm_moment_are_marked() -> None:
     reading = BenchLines({CONV.id: CONV}, 1, "board").read(json.dumps(GOOD))
     assert reading is not None
     witness = heard(*[(100, None)] * 10)
-    assert judged(reading.row, replace(QUIET, calm=True), witness).status == "ok"
+    # What it lost of the processor it lost while it waited for calm moments.
+    waited = replace(reading.row, involuntary_switches=50)
+    assert judged(waited, replace(QUIET, calm=True), witness).status == "ok"
+    assert judged(waited, QUIET, witness).status == "unstable"
     row = judged(reading.row, replace(QUIET, calm=False), witness)
     assert row.status == "unstable"
     assert "something else had the processor" in row.reason
