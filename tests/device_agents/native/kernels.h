@@ -15,7 +15,7 @@ KERNEL(cell_check_values);   /* raises unless arg 0 is as bench promises to fill
 KERNEL(cell_check_indices);  /* raises unless arg 0 holds indices in [0, 10) and not all the same */
 KERNEL(cell_raise);          /* an error with a message of awkward characters */
 KERNEL(cell_raise_silently); /* nonzero without a message */
-KERNEL(cell_raise_late);     /* from the 50th call on */
+KERNEL(cell_raise_late);     /* from the 20th call on: there are 20 samples at least */
 KERNEL(cell_raise_in_task);  /* one task of a parallel launch */
 KERNEL(cell_illegal);
 KERNEL(cell_segfault);
