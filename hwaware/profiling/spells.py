@@ -26,8 +26,9 @@ ENOUGH, _SHARE = 4, 0.1
 def undisturbed(runs: Sequence[Samples]) -> list[np.ndarray]:
     """Of the samples of each of the `runs`, in nanoseconds and in their order, whether it counts.
 
-    Two threads, 54 runs of 80 ms on a machine with neighbours: the median of six runs was between 9 % less and 4 % more
-    than usual where whole runs were judged, within 0.4 % where blocks are.
+    Two threads, drawn from 54 runs of 80 ms on a machine with neighbours, nine times in ten: six runs judged as wholes
+    came to between 9 % less and 4 % more than usual, judged by blocks to between 0.4 % less and 4 % more, and within
+    0.4 % where up to ten more were made until four agreed.
     """
     blocks = [_blocks(np.asarray(run, dtype=float)) for run in runs]
     medians = [[float(np.median(block)) for block in parts] for parts in blocks]

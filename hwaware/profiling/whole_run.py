@@ -56,7 +56,7 @@ def whole_run(
     """
     good = _counting(runs, [run.samples_ns for run in runs])
     # Operations are timed in a pass of their own.
-    good_ops = _counting(runs, [pass_totals_ns(run) for run in runs])
+    good_ops = _counting(runs, [_pass_totals_ns(run) for run in runs])
     kept = [np.asarray(run.samples_ns)[mask] for run, mask in zip(runs, good, strict=True)]
     whole = statistics_of([sample for samples in kept for sample in _thinned(samples)])
     by_key: dict[str, list[float]] = {}
@@ -87,7 +87,7 @@ def whole_run(
     )
 
 
-def pass_totals_ns(run: RunResult) -> np.ndarray:
+def _pass_totals_ns(run: RunResult) -> np.ndarray:
     """What all operations took together, each time they were timed."""
     return np.sum([op.samples_ns for op in run.ops], axis=0)
 
