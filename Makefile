@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 LITERT := .venv-litert
 # The nets trained here are small: on a busy machine a second OpenMP thread costs ten times what it gains.
 export OMP_NUM_THREADS ?= 1
+# Most of the tests' time is compiling, one core each.
+TEST_WORKERS ?= 2
 
 .PHONY: setup demo test lint bench bench-predict clean
 
@@ -23,7 +25,7 @@ demo: setup
 	$(BIN)/hwaware demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

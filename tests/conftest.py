@@ -21,6 +21,15 @@ if os.environ.get("HWAWARE_NO_SKIP") == "1":
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def worker_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests side by side are users side by side: a device belongs to one at a time, so each has a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            patch.setenv("HWAWARE_CACHE", str(tmp_path_factory.mktemp("worker") / "cache"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """One SSH server for the session; nobody may change or stop it."""
