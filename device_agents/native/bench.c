@@ -107,8 +107,9 @@ int hwa_bench(const hwa_options *options)
     }
     shuffle(order, n, (uint64_t)options->seed);
     hwa_supervise_init();
-    const hwa_lock lock = hwa_lock_take(&cpus, options->lock_frequency);
     hwa_gate gate = {.patience_ms = options->cool_ms};
+    hwa_cool_down(&gate, options->cool_ms);
+    const hwa_lock lock = hwa_lock_take(&cpus, options->lock_frequency);
     bench_child child = {.job = {.options = options, .cpus = &cpus, .lock = &lock}};
     bool heard = true;
     for (int32_t i = 0; heard && i < n; i++) {

@@ -130,6 +130,7 @@ static void unbind(bound_cell *bound)
 static void leave_state(void *context)
 {
     hwa_state_leave(&((const bound_cell *)context)->state);
+    hwa_pool_rouse();
 }
 
 static int call(void *context)
@@ -197,7 +198,7 @@ static int measure(const hwa_cell_job *job, bound_cell *bound, int64_t baseline,
     timed.prepare = displaced ? leave_state : NULL;
     m.calm = hwa_calm_asked(job->options);
     m.before = hwa_sentinel_run();
-    status = hwa_sample(&timed, &effort, &m.calm, job->cpus->ids[0], &m.watch, &m.samples);
+    status = hwa_sample(&timed, &effort, &m.calm, job->cpus, &m.watch, &m.samples);
     m.after = hwa_sentinel_run();
     int exit_status = EXIT_SUCCESS;
     if (status != 0) {

@@ -12,26 +12,27 @@
 /* A look at the frequency is a system call or, on some boards, a question to the firmware: now and then is enough. */
 #define BETWEEN_LOOKS_NS 10000000u
 
-static int64_t frequency(int32_t cpu)
+static int64_t frequency(const hwa_watch *watch)
 {
-    return hwa_cpu_int(cpu, "cpufreq/scaling_cur_freq");
+    return watch->loose ? -1 : hwa_cpu_int(watch->cpu, "cpufreq/scaling_cur_freq");
 }
 
-void hwa_watch_start(hwa_watch *watch, int32_t cpu)
+void hwa_watch_start(hwa_watch *watch, const hwa_cpus *cpus)
 {
-    *watch = (hwa_watch){.cpu = cpu, .before = hwa_throttle_now(cpu)};
+    const int32_t cpu = cpus->ids[0];
+    *watch = (hwa_watch){.cpu = cpu, .loose = cpus->loose, .before = hwa_throttle_now(cpu)};
 }
 
 void hwa_watch_warm(hwa_watch *watch)
 {
-    const int64_t khz = frequency(watch->cpu);
+    const int64_t khz = frequency(watch);
     watch->khz_before = watch->khz_min = watch->khz_after = khz;
     watch->looked_ns = hwa_now_ns();
 }
 
 static void look(hwa_watch *watch)
 {
-    watch->khz_after = frequency(watch->cpu);
+    watch->khz_after = frequency(watch);
     if (watch->khz_after >= 0 && watch->khz_after < watch->khz_min) {
         watch->khz_min = watch->khz_after;
     }

@@ -2,6 +2,7 @@
 #ifndef HWA_CONDITIONS_H
 #define HWA_CONDITIONS_H
 
+#include "cpus.h"
 #include "text.h"
 #include "throttle.h"
 
@@ -11,13 +12,14 @@
 /* What was seen of the first measured cpu. Frequencies in kHz; -1: unknown. */
 typedef struct {
     int32_t cpu;
+    bool loose; /* no thread need be on that cpu: its frequency tells nothing */
     int64_t khz_before, khz_min, khz_after;
     uint64_t looked_ns;
     hwa_throttle before, after;
 } hwa_watch;
 
 /* Before the warm-up: temperatures and flags take their time to read, in which caches and threads would cool down. */
-void hwa_watch_start(hwa_watch *watch, int32_t cpu);
+void hwa_watch_start(hwa_watch *watch, const hwa_cpus *cpus);
 /* Once it is over: a governor that follows the load has made up its mind then. */
 void hwa_watch_warm(hwa_watch *watch);
 /* Between two samples: looks at the frequency if the last look was long ago. */

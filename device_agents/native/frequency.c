@@ -1,5 +1,6 @@
 #include "frequency.h"
 
+#include "cooling.h"
 #include "sysfs.h"
 
 #include <errno.h>
@@ -150,6 +151,19 @@ static bool guarded(int guard)
     return true;
 }
 
+/* Whether what was noted is the user's, and writing it again brings it back. */
+static bool given_back(const policy *one, char *reason, size_t size)
+{
+    if (strcmp(one->before[GOVERNOR].bytes, "userspace\n") == 0) {
+        return fail(reason, size, "the frequency", one->cpu, "is set by hand already: its governor is userspace");
+    }
+    /* The kernel shows the limit that heat sets for now in the place of the user's. */
+    if (!hwa_is_cool() && strtoll(one->before[MOST].bytes, NULL, 10) < number(one->cpu, "cpuinfo_max_freq")) {
+        return fail(reason, size, "the frequency", one->cpu, "cannot be set while heat limits it");
+    }
+    return true;
+}
+
 /* Takes note of how a cpu's folder is, unless it is one already noted. */
 static bool note(hwa_policies *policies, int32_t cpu, char *reason, size_t size)
 {
@@ -182,6 +196,7 @@ static bool note(hwa_policies *policies, int32_t cpu, char *reason, size_t size)
         }
         ok = ok && (read_value(cpu, leaves[file], &one->before[file]) || fail(reason, size, leaves[file], cpu, "is empty"));
     }
+    ok = ok && given_back(one, reason, size);
     policies->count += ok;
     if (!ok && one->guard >= 0) {
         close(one->guard);

@@ -118,7 +118,7 @@ static bool sample(hwa_model_job *job, const hwa_timed *timed, int fd, char *rea
     }
     m.calm = hwa_calm_asked(job->options);
     m.before = hwa_sentinel_run();
-    const int status = hwa_sample(timed, &effort, &m.calm, job->cpus->ids[0], &m.watch, &m.samples);
+    const int status = hwa_sample(timed, &effort, &m.calm, job->cpus, &m.watch, &m.samples);
     m.after = hwa_sentinel_run();
     if (status != 0) {
         hwa_model_kernel_reason(job, status, reason, size);

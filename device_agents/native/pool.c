@@ -151,6 +151,17 @@ int hwa_pool_launch(FTVMParallelLambda lambda, void *cdata, int num_task)
     return atomic_load(&pool.failed) && atomic_exchange(&pool.failed, false) ? -1 : 0;
 }
 
+static int nothing(int task, TVMParallelGroupEnv *env, void *cdata)
+{
+    (void)task, (void)env, (void)cdata;
+    return 0;
+}
+
+void hwa_pool_rouse(void)
+{
+    hwa_pool_launch(nothing, NULL, 0);
+}
+
 static void *work_pinned(void *argument)
 {
     /* A cpu that went away since the choice costs precision, not the result; hwa_pool_start checked it moments ago. */

@@ -24,4 +24,7 @@ void hwa_pool_stop(void);
  * inside a task it runs the new tasks in turn. 0, or -1 when a task returned nonzero. */
 int hwa_pool_launch(FTVMParallelLambda lambda, void *cdata, int num_task);
 
+/* An empty launch: workers that have parked are awake again, as they are between two operations of a model. */
+void hwa_pool_rouse(void);
+
 #endif

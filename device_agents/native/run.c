@@ -86,8 +86,8 @@ int hwa_run(const hwa_options *options)
     job->options = options;
     job->cpus = &cpus;
     hwa_supervise_init();
-    job->lock = hwa_lock_take(&cpus, options->lock_frequency);
     job->uncooled = !hwa_cool_down(&(hwa_gate){.patience_ms = options->cool_ms}, options->cool_ms);
+    job->lock = hwa_lock_take(&cpus, options->lock_frequency);
     const hwa_outcome outcome = hwa_supervise(measure, pass_line, job, options->timeout_ms);
     hwa_lock_release();
     const int status = report(&outcome, job);

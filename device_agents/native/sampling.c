@@ -177,13 +177,13 @@ static int take_block(sampler *s, hwa_calm *calm, hwa_watch *watch, hwa_samples 
     return 0;
 }
 
-int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm, int32_t cpu, hwa_watch *watch,
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm, const hwa_cpus *cpus, hwa_watch *watch,
                hwa_samples *samples)
 {
     double typical_ns = 0;
     samples->count = 0;
     samples->stride = 1;
-    hwa_watch_start(watch, cpu);
+    hwa_watch_start(watch, cpus);
     int status = warm_up(timed, effort, &typical_ns, &samples->converged);
     if (status == 0) {
         status = choose_inner(timed, typical_ns, effort->min_sample_ns, &samples->inner);

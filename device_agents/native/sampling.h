@@ -35,7 +35,7 @@ int hwa_time_once(const hwa_timed *timed, uint64_t *ns);
 
 /* Warms up, then fills samples->tenths and the watch on `cpu`; `calm` has its say, but not in thinned samples.
  * Nonzero: the call's error. */
-int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm, int32_t cpu, hwa_watch *watch,
+int hwa_sample(const hwa_timed *timed, const hwa_effort *effort, hwa_calm *calm, const hwa_cpus *cpus, hwa_watch *watch,
                hwa_samples *samples);
 
 #endif

@@ -27,7 +27,7 @@ FAILURES = {
     "greedy": "out of memory",
     "huge": "out of memory",
 }
-SOUND = {"scale", "parallel", "nested", "workspace", "check_values", "check_indices", "chatty"}
+SOUND = {"scale", "parallel", "nested", "workspace", "check_values", "check_indices", "awake", "chatty"}
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +168,15 @@ def test_displaced_cells_are_timed_call_by_call_in_the_state_a_model_leaves(agen
     assert cells["scale"]["peak_rss_delta_bytes"] is None or cells["scale"]["peak_rss_delta_bytes"] < 4096 * 1024
     assert "ERROR: AddressSanitizer" not in answer.stderr
     assert "runtime error" not in answer.stderr
+
+
+def test_workers_are_awake_as_between_the_operations_of_a_model(
+    agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Displacing memory takes longer than workers spin; what waking them costs is none of a kernel's time."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one cpu")
+    monkeypatch.setenv("HWA_TEST_AWAKE", "1")
+    (tmp_path / "ids").write_text("awake")
+    words = ("bench", *QUICK, "--threads", "2", "--only-from", str(tmp_path / "ids"))
+    assert run_agent(agent, *words, "--displace-kb", "32768").one("cell")["status"] == "ok"

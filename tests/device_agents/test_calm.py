@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ LEAST = 20
 FOR_EVER = "60000"
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    executable = tmp_path_factory.mktemp("calm") / "calm"
+def built(folder: Path, source: str, parts: Sequence[Path]) -> Path:
+    executable = folder / "program"
     command = [need("cc", package="gcc"), "-std=gnu11", *WARNINGS, *SANITIZED, "-I", str(NATIVE)]
-    command += ["-o", str(executable), str(SOURCES / "calm.c"), *map(str, SAMPLED), "-lm"]
+    command += ["-o", str(executable), str(SOURCES / source), *map(str, parts), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return executable
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("calm"), "calm.c", SAMPLED)
 
 
 def sampled(machine: Path, patience_ms: str, looks: str) -> dict[str, Any]:
@@ -64,6 +69,13 @@ def test_patience_ends(machine: Path, looks: str) -> None:
 def test_once_patience_is_over_the_least_samples_are_enough(machine: Path) -> None:
     found = sampled(machine, "20", "c" * (LEAST + 1) + "w")
     assert (found["calm"], found["kept"]) == (True, LEAST)
+
+
+def test_waking_a_worker_is_none_of_the_sentinels_work(tmp_path: Path) -> None:
+    """Or no block of a kernel that runs on one thread would be called calm."""
+    program = built(tmp_path, "sentinel.c", [NATIVE / "sentinel.c", NATIVE / "text.c"])
+    least_ns, wake_ns = map(int, subprocess.check_output([program], text=True, timeout=60).split())
+    assert least_ns < wake_ns
 
 
 def test_the_agent_says_whether_it_was_calm(agent: Path, tmp_path: Path) -> None:

@@ -156,6 +156,33 @@ def test_a_missing_file_is_a_reason(agent: Path, fake: FakeSys, missing: str) ->
     assert fake.snapshot() == before
 
 
+def test_a_clock_that_is_set_by_hand_is_left_alone(agent: Path, fake: FakeSys) -> None:
+    """The kernel forgets the frequency of the governor `userspace` when another one comes between."""
+    for cpu in fake.cpus:
+        fake.cpufreq(cpu, "scaling_governor").write_text("userspace\n")
+    before = fake.snapshot()
+    cell = run_agent(agent, *arguments(fake, "scale")).one("cell")
+    assert cell["frequency_locked"] is False
+    assert "userspace" in cell["lock_reason"]
+    assert fake.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("milli_c", "limit", "locked"), [(86000, 1500000, False), (86000, 1800000, True), (50000, 1500000, True)]
+)
+def test_a_limit_that_heat_sets_is_not_taken_for_the_users(
+    agent: Path, fake: FakeSys, milli_c: int, limit: int, locked: bool
+) -> None:
+    fake.zone(0, milli_c, {"passive": 85000})
+    for cpu in fake.cpus:
+        fake.cpufreq(cpu, "scaling_max_freq").write_text(f"{limit}\n")
+    before = fake.snapshot()
+    cell = run_agent(agent, *arguments(fake, "scale")).one("cell")
+    assert cell["frequency_locked"] is locked
+    assert locked or "heat" in cell["lock_reason"]
+    assert fake.snapshot() == before
+
+
 def test_unasked_nothing_is_touched(agent: Path, fake: FakeSys) -> None:
     words = [word for word in arguments(fake, "scale") if word != "--lock-frequency"]
     times = {path: path.stat().st_mtime_ns for path in fake.root.rglob("*") if path.is_file()}

@@ -22,9 +22,9 @@ hwa_sentinel hwa_sentinel_glance(void)
     return (hwa_sentinel){.work_ns = now == 'w' ? 200 : 100, .meeting_ns = now == 'm' ? 40 : 10};
 }
 
-void hwa_watch_start(hwa_watch *watch, int32_t cpu)
+void hwa_watch_start(hwa_watch *watch, const hwa_cpus *cpus)
 {
-    (void)watch, (void)cpu;
+    (void)watch, (void)cpus;
 }
 
 void hwa_watch_warm(hwa_watch *watch)
@@ -69,8 +69,9 @@ int main(int argc, char **argv)
     static uint64_t tenths[MOST];
     hwa_calm calm = hwa_calm_asked(&options);
     hwa_watch watch = {0};
+    const hwa_cpus cpus = {.count = 1};
     hwa_samples samples = {.tenths = tenths};
-    if (hwa_sample(&timed, &effort, &calm, 0, &watch, &samples) != 0) {
+    if (hwa_sample(&timed, &effort, &calm, &cpus, &watch, &samples) != 0) {
         return EXIT_FAILURE;
     }
     hwa_text line = {0};

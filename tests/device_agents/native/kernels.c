@@ -3,10 +3,12 @@
 #include "error.h"
 #include "tvm_abi.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define UNUSED (void)handle, (void)args, (void)n_args, (void)result
@@ -225,6 +227,40 @@ KERNEL(cell_greedy)
     UNUSED;
     void *memory = __TVMBackendAllocWorkspace(1, 0, (uint64_t)1 << 50, 2, 32);
     return memory == NULL ? -1 : __TVMBackendFreeWorkspace(1, 0, memory);
+}
+
+/* Whether a thread of this process waits in the kernel. */
+static bool somebody_sleeps(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    bool found = false;
+    for (const struct dirent *entry = tasks != NULL ? readdir(tasks) : NULL; entry != NULL; entry = readdir(tasks)) {
+        char path[300], text[512];
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
+        FILE *file = fopen(path, "r");
+        const size_t got = file != NULL ? fread(text, 1, sizeof text - 1, file) : 0;
+        if (file != NULL) {
+            fclose(file);
+        }
+        text[got] = '\0';
+        const char *end = strrchr(text, ')'); /* of the name; a blank and the state follow */
+        found = found || (end != NULL && strncmp(end, ") S", 3) == 0);
+    }
+    if (tasks != NULL) {
+        closedir(tasks);
+    }
+    return found;
+}
+
+KERNEL(cell_awake)
+{
+    static int calls, asleep;
+    UNUSED;
+    if (getenv("HWA_TEST_AWAKE") == NULL) {
+        return 0;
+    }
+    asleep += somebody_sleeps();
+    return ++calls == 20 && asleep > 10 ? raise_error("RuntimeError", "workers sleep") : 0;
 }
 
 KERNEL(cell_chatty)

@@ -24,6 +24,7 @@ KERNEL(cell_forever);
 KERNEL(cell_exit);
 KERNEL(cell_killed); /* as the kernel does when memory runs out */
 KERNEL(cell_greedy); /* a workspace of 2^50 bytes */
+KERNEL(cell_awake);  /* with HWA_TEST_AWAKE in the environment: raises in the 20th call if in most of them a thread slept */
 KERNEL(cell_chatty); /* prints half a line to stdout, then succeeds */
 
 /* Ops of the model. */

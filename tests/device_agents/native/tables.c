@@ -36,6 +36,7 @@ const hwa_cell hwa_cells[] = {
     {"killed", cell_killed, 0, NULL},
     {"greedy", cell_greedy, 0, NULL},
     {"huge", cell_scale, 1, huge_args},
+    {"awake", cell_awake, 0, NULL},
     {"chatty", cell_chatty, 0, NULL},
 };
 const int32_t hwa_n_cells = COUNT(hwa_cells);
