@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from hwaware.compiler.artifact import Artifact, build_artifact
+from hwaware.costs.audit import Stored
+from hwaware.costs.predict import predict
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
+from hwaware.errors import MissingCostError
 from hwaware.profiling.profile import profile as profile_into
 from hwaware.profiling.rounds import MOST_ROUNDS
 from hwaware.profiling.schedules import search_choices, table_choices
@@ -24,6 +29,7 @@ def profile(
     device: Device,
     *,
     out: Path | None = None,
+    name: str | None = None,
     threads: int = 1,
     budget_s: float | None = None,
     resume: bool = False,
@@ -31,11 +37,20 @@ def profile(
 ) -> CostTable:
     """Measure `model`'s operations, and at most `rounds` rounds of narrower variants of it, on `device`.
 
-    The table is written to `out` (default: a new temporary folder). Raises DeviceError, ModelError or BuildError.
+    The table is written to `out` (default: a new temporary folder); `name` is what it calls the model (default: its
+    class). Raises DeviceError, ModelError or BuildError.
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
     return profile_into(
-        model, example_inputs, device, out=folder, threads=threads, budget_s=budget_s, resume=resume, rounds=rounds
+        model,
+        example_inputs,
+        device,
+        out=folder,
+        name=name or type(model).__name__.lower(),
+        threads=threads,
+        budget_s=budget_s,
+        resume=resume,
+        rounds=rounds,
     )
 
 
@@ -53,11 +68,19 @@ def compile(
     """Compile `model` for `device` into the folder `out` (default: a new temporary folder).
 
     Kernels are written by the schedules that `table` was measured with; with `tune` by the fastest of the candidates,
-    which are measured on the device with `threads` threads first; else by the compiler's guesses.
+    which are measured on the device with `threads` threads first; else by the compiler's guesses. What a `table` that
+    has a folder says of the model is kept in the artifact, for a run of it to be audited; it warns where that is not
+    known.
     """
     chooser = None
+    extra: dict[str, Any] = {}
     if table is not None:
         chooser = table_choices(table, device)
+        if table.folder is not None:
+            try:
+                extra["predicted"] = Stored.of(predict(model, example_inputs, table), table).document()
+            except MissingCostError as error:
+                warnings.warn(f"the artifact goes without a prediction: {error}", stacklevel=2)
     elif tune:
         chooser = search_choices(model, example_inputs, device, threads=threads)
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-artifact-")) / "artifact"
@@ -68,4 +91,5 @@ def compile(
         folder,
         name=name or type(model).__name__.lower(),
         chooser=chooser,
+        extra=extra,
     )

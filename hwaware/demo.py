@@ -17,9 +17,11 @@ from hwaware.compression.compress import compress
 from hwaware.compression.report_extra import report_extra
 from hwaware.compression.saved import BASELINE, save_result
 from hwaware.compression.task import Task
-from hwaware.costs.table import CostTable
+from hwaware.costs.audit import Stored
+from hwaware.costs.predict import predict
+from hwaware.costs.table import JOURNAL, MANIFEST, CostTable
 from hwaware.devices.device import Device, open_device
-from hwaware.errors import HwawareError
+from hwaware.errors import HwawareError, TableError
 from hwaware.graph.model import GraphModel
 from hwaware.profiling.profile import profile
 from hwaware.profiling.run import run_artifact
@@ -84,16 +86,26 @@ def run_demo(out: Path, say: Say) -> DemoResult:
 
 def _profile(task: Task, device: Device, folder: Path) -> CostTable:
     # The demo measures afresh each time: a table of an earlier run may be of another state of the machine.
-    if folder.exists():
+    if any((folder / name).exists() for name in (MANIFEST, JOURNAL)) and not folder.is_symlink():
         shutil.rmtree(folder)
-    return profile(task.model, task.example_inputs, device, out=folder, rounds=_ROUNDS)
+    elif folder.exists() or folder.is_symlink():
+        raise TableError(f"{folder} is not a cost table of an earlier demo: choose another --out")
+    return profile(task.model, task.example_inputs, device, out=folder, name=NET, rounds=_ROUNDS)
 
 
 def _compile(
     model: GraphModel, device: Device, table: CostTable, folder: Path, name: str, extra: dict[str, Any]
 ) -> Artifact:
+    # With the answer for every operation, so that `hwaware run` of it is audited.
+    predicted = Stored.of(predict(model, model.example_inputs, table), table).document()
     return build_artifact(
-        model, model.example_inputs, target_of(device), folder, name=name, chooser=table.choices, extra=extra
+        model,
+        model.example_inputs,
+        target_of(device),
+        folder,
+        name=name,
+        chooser=table.choices,
+        extra=extra | {"predicted": predicted},
     )
 
 

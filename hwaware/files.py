@@ -34,6 +34,8 @@ def write_text_atomic(path: Path, text: str, error: type[HwawareError]) -> Path:
 
 def write_bytes_atomic(path: Path, data: bytes, error: type[HwawareError]) -> Path:
     """Write `data` through a temporary file beside `path` and a rename. Raises `error`."""
+    if not path.name:
+        raise error(f"cannot write {path}: it is a directory; name a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

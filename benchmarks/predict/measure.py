@@ -103,7 +103,7 @@ def measured(whole: Sequence[RunResult], by_op: Sequence[RunResult], anyhow: Seq
         ms=ms,
         rounds_ms=tuple(map(_median_ms, whole)),
         any_ms=median(map(_median_ms, anyhow)),
-        disturbed=1 - sum(map(len, kept)) / sum(len(result.samples_ns) for result in whole),
+        disturbed=1 - sum(map(len, kept)) / sum(len(result.samples_ns) for result in good),
         agreeing=agreeing(masks),
         ci95_ms=(min(low, ms), max(high, ms)),
         peak_rss=int(median(peaks)) if peaks else None,

@@ -75,7 +75,7 @@ def _disturbed_lines(series: Sequence[Series]) -> list[str]:
     within = [100 * sum(error <= bound for error in errors) / len(outcomes) for bound in (0.05, 0.10)]
     lonely = sum(outcome.measured.agreeing < ENOUGH for outcome in outcomes)
     return [
-        "samples were taken in calm moments of the machine only (sentinels before and after); of those "
+        "samples were taken in calm moments of the machine, where there were any (by sentinels around them); of those "
         f"{100 * share:.0f} % were over {100 * (SLOW - 1):.0f} % slower than the variant's fastest and do not count",
         f"  if every moment counted, {within[0]:.1f} % of them would be within ±5 %, {within[1]:.1f} % within ±10 %",
         f"  {lonely} variants of {len(outcomes)} had fewer than {ENOUGH} rounds that agree with the fastest",

@@ -56,11 +56,8 @@ def run(args: argparse.Namespace) -> int:
         target = target_of(device)
         chooser = _chooser(args, loaded, device, target, table)
     extra = report_extra(Path(args.model))
-    stored = None
-    if args.tune:
-        extra.pop("predicted", None)  # it is for the schedules that the model was compressed by
-    else:
-        stored = _prediction(args, loaded, target, table)
+    # A table's answer is for the schedules that it was measured with.
+    stored = None if args.tune else _prediction(args, loaded, target, table)
     if stored is not None:
         extra["predicted"] = stored.document()
     note(f"compiling {loaded.name} for {target.name}")
@@ -142,7 +139,7 @@ def _prediction(
         known = CostTable.load(folder) if table is None else table
         if known.manifest.target != target.identity():
             return None
-        return Stored.of(predict(loaded.module, loaded.example_inputs, known), known, folder)
+        return Stored.of(predict(loaded.module, loaded.example_inputs, known), known)
     except TableError as error:
         note(f"the artifact goes without a prediction: {error}")
         return None

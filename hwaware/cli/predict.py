@@ -28,11 +28,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the prediction; a missing cost is an error, never a 0."""
     from hwaware.costs.predict import predict
     from hwaware.costs.table import CostTable
-    from hwaware.costs.validation import in_words, read_checks, summary
+    from hwaware.costs.validation import held_back, in_words, read_checks, summary
     from hwaware.reference import load_model
 
     table = CostTable.load(args.table)
-    held_out = summary([check for check in read_checks(args.table) if check.held_out])
+    held_out = summary(held_back(read_checks(args.table)))
     model = load_model(args.model)
     prediction = predict(model.module, model.example_inputs, table)
     document: dict[str, Any] = prediction.document() | {"validation": held_out if held_out["n"] else None}

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from hwaware.devices.device import open_device
     from hwaware.files import write_bytes_atomic
     from hwaware.profiling.run import run_artifact
-    from hwaware.reports.audit import audited, stored_prediction
+    from hwaware.reports.audit import added, stored_prediction
     from hwaware.reports.measure import report_of
 
     artifact = load_artifact(args.artifact)
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             artifact, device, threads=args.threads, inputs=inputs, per_op=args.per_op, protocol=args.protocol
         )
         report = report_of(artifact, device, result)
-    report, told = audited(stored, report, result, table=args.table, keep_check=not args.no_audit)
+    told = None if args.no_audit else added(stored, report, result, table=args.table)
     for path, array in zip(args.output or [], result.outputs, strict=False):
         write_bytes_atomic(path, _npy(array), ArtifactError)
     if args.report:
@@ -109,11 +109,12 @@ def _text(report: LatencyReport, saved: Path | None) -> str:
     from hwaware.reports.audit import audit_lines
 
     latency, memory = report.latency_ms, report.memory_bytes
+    peak = "unknown" if memory.peak_rss is None else f"{memory.peak_rss:,} bytes"
     lines = [
         f"{report.model} on {report.device['name']}, {report.threads} thread{'s' if report.threads > 1 else ''}: "
         f"{latency.p50:.4g} ms median (95 % CI {latency.ci95[0]:.4g} to {latency.ci95[1]:.4g}, p90 {latency.p90:.4g}, "
         f"n {latency.n})",
-        f"memory: weights {memory.weights:,}, arena {memory.arena:,}, peak resident {memory.peak_rss or 0:,} bytes",
+        f"memory: weights {memory.weights:,}, arena {memory.arena:,} bytes, peak resident {peak}",
     ]
     if report.predicted is not None:
         lines += audit_lines(report)

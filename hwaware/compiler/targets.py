@@ -24,9 +24,15 @@ def base_target(name: str) -> Target:
 
 
 def restored_target(identity: Mapping[str, Any]) -> Target:
-    """The target a table or an artifact was made for, from its `identity`."""
+    """The target a table or an artifact was made for, from its (untrusted) `identity`. Raises BuildError."""
     base = base_target(str(identity.get("name")))
-    return replace(base, l1=int(identity.get("l1", base.l1)), l2=int(identity.get("l2", base.l2)))
+    sizes = {name: identity.get(name, getattr(base, name)) for name in ("l1", "l2")}
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise BuildError(
+                f"the target {base.name} has a cache {name} of {str(size)[:40]!r} bytes: make its file again"
+            )
+    return replace(base, **sizes)
 
 
 def plain_target(machine: str) -> Target:

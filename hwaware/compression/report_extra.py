@@ -1,4 +1,4 @@
-"""What a compressed model's folder tells its latency report: accuracy, prediction, widths."""
+"""What a compressed model's folder tells its latency report: accuracy and widths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hwaware.compression.plan import PLAN, Plan
-from hwaware.compression.saved import BASELINE, TABLE
+from hwaware.compression.saved import BASELINE
 from hwaware.fields import Fields
 from hwaware.graph.store import MODEL, load_extra
 
@@ -14,21 +14,16 @@ from hwaware.graph.store import MODEL, load_extra
 def report_extra(folder: Path) -> dict[str, Any]:
     """The ``extra`` of an artifact: {} for a model that `hwaware compress` did not write.
 
-    ``accuracy`` is the task's metric, ``predicted`` the table's answer (ms), ``widths`` channels by group. Raises
-    ArtifactError for a damaged folder.
+    ``accuracy`` is the task's metric, ``widths`` channels by group. What a table predicts is asked of the table, once
+    it is known for which device and threads. Raises ArtifactError for a damaged folder.
     """
     file = folder / MODEL
     if not file.is_file():
         return {}
     top = Fields(str(file), "extra", load_extra(folder), PLAN)
-    if not top.has("metric") or not top.has("cost"):
+    if not top.has("metric"):
         return {}
-    cost = top.section("cost")
-    low, high = cost.interval("interval_ms")
-    result: dict[str, Any] = {
-        "accuracy": top.number("metric"),
-        "predicted": {"latency_ms": cost.number("latency_ms"), "interval_ms": [low, high], "table": TABLE},
-    }
+    result: dict[str, Any] = {"accuracy": top.number("metric")}
     whole = folder.parent if folder.name == BASELINE else folder
     plan = _plan(whole)
     if plan is not None and plan.groups:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hwaware.costs.identity import first_difference, identity_of
-from hwaware.costs.model_check import ModelCheck, digest_of
+from hwaware.costs.model_check import PROFILE, TRAINING, ModelCheck, digest_of
 from hwaware.costs.prediction import MEASURED, Prediction
 from hwaware.costs.table import CostTable
-from hwaware.costs.validation import add_check
+from hwaware.costs.validation import add_check, read_checks
 from hwaware.errors import TableError
 from hwaware.fields import Fields
 
@@ -51,12 +51,14 @@ class Stored:
         return asdict(self) | {"interval_ms": list(self.interval_ms), "ops": [asdict(op) for op in self.ops]}
 
     @classmethod
-    def of(cls, prediction: Prediction, table: CostTable, folder: Path) -> Stored:
-        """What is kept of a `prediction` by the `table` in `folder`."""
+    def of(cls, prediction: Prediction, table: CostTable) -> Stored:
+        """What is kept of a `prediction` by a `table`. Raises TableError for one that is in no folder."""
+        if table.folder is None:
+            raise TableError("a table that is in no folder cannot be audited: save it, then CostTable.load(FOLDER)")
         return cls(
             latency_ms=prediction.latency_ms,
             interval_ms=prediction.interval_ms,
-            table=str(folder.resolve()),
+            table=str(table.folder.resolve()),
             cells_sha256=table.manifest.cells_sha256,
             threads=table.manifest.threads,
             protocol=table.manifest.protocol,
@@ -116,11 +118,15 @@ def keep(
     found = first_difference(identity_of(table.manifest), here)
     if found is not None:
         raise TableError(f"{folder} is not for this run: {found}")
+    digest = digest_of(op.key for op in stored.ops)
+    # Whatever it is called here: the profile may have run it as a whole.
+    profiled = {known.digest for known in read_checks(folder) if known.source in (PROFILE, TRAINING)}
     check = ModelCheck(
         model=model,
-        digest=digest_of(op.key for op in stored.ops),
+        digest=digest,
         threads=table.manifest.threads,
-        held_out=model not in table.manifest.models or any(op.provenance != MEASURED for op in stored.ops),
+        held_out=digest not in profiled
+        and (model not in table.manifest.models or any(op.provenance != MEASURED for op in stored.ops)),
         predicted_ms=stored.latency_ms,
         low_ms=stored.interval_ms[0],
         high_ms=stored.interval_ms[1],

@@ -26,7 +26,8 @@ class Choices:
     def of_rows(cls, rows: Iterable[CellRow]) -> Choices:
         """The choices that measured cells were made with. Raises BuildError for text that is no choice."""
         made = cls()
-        for row in rows:
+        # Costs are told for whole models, so it is the schedule of such a row that has to be compiled.
+        for row in sorted(rows, key=lambda row: row.state != ALONE):
             if row.usable and row.schedule:
                 choice = Choice.parse(row.schedule)
                 made._own[row.key] = choice

@@ -69,12 +69,16 @@ class Manifest:
                 f"{path} has schema version {str(version)[:20]}, this hwaware reads {SCHEMA_VERSION}: "
                 "profile the device again with this version"
             )
+        target = top.section("target")
+        for size in ("lanes", "l1", "l2"):
+            if target.has(size):
+                target.integer(size, low=1)
         return cls(
             device=top.text("device"),
             fingerprint=top.section("fingerprint").values,
             facts=top.section("facts").values,
             toolchain=top.section("toolchain").values,
-            target=top.section("target").values,
+            target=target.values,
             threads=top.integer("threads", low=1),
             protocol=top.text("protocol"),
             rule=top.section("rule").values,

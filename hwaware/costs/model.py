@@ -24,6 +24,8 @@ from hwaware.graph.workload import Workload
 # Of the logarithm of a whole model's latency, where a table has not been validated: what adding up operations leaves
 # out. And how many deviations a 90 % interval reaches.
 _MODEL_SPREAD, _REACH = 0.03, 1.645
+# Bounds of what is believed of a file, and of the logarithm of an interval.
+_MOST_SPREAD, _MOST_REACH, _WIDEST = 10.0, 1000.0, 100.0
 
 
 @dataclass
@@ -105,7 +107,7 @@ class CostModel:
         without a cost; with `partial` those are listed in `missing` instead.
         """
         ops, missing = [], []
-        total = self.table.manifest.overhead_ns / 1e6
+        total = 0.0
         doubts: dict[str, float] = {}
         for op in program.ops:
             workload = op.workload
@@ -120,9 +122,13 @@ class CostModel:
             total += cost.latency_ms
             # What is wrong with a cost is wrong wherever it is used.
             doubts[workload.key] = doubts.get(workload.key, 0.0) + cost.latency_ms * cost.spread
+        overhead = self.table.manifest.overhead_ns / 1e6
+        # One that was left over in larger models says little of a small one, and nothing takes no time.
+        total = max(total + overhead, total / 2)
         doubt = math.hypot(*doubts.values()) / total if doubts and total > 0 else 0.0
-        whole = _number(self._known.get("model_spread"), _MODEL_SPREAD)
-        reach = math.exp(_number(self._known.get("reach"), _REACH) * math.hypot(whole, doubt))
+        whole = _number(self._known.get("model_spread"), _MODEL_SPREAD, _MOST_SPREAD)
+        reach = _number(self._known.get("reach"), _REACH, _MOST_REACH) * math.hypot(whole, doubt)
+        reach = math.exp(min(reach, _WIDEST))
         interval = total / reach, total * reach
         return Prediction(total, interval, dict(memory_bytes), tuple(ops), tuple(dict.fromkeys(missing)), doubt)
 
@@ -143,9 +149,9 @@ class CostModel:
         )
 
 
-def _number(value: Any, default: float) -> float:
-    """An untrusted number of at most 10, or the default."""
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 10
+def _number(value: Any, default: float, most: float) -> float:
+    """An untrusted number from 0 to `most`, or the default."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
     return float(value) if usable else default
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 # A model that the table has learned from since, or that was chosen for what was not known of it, tests nothing.
-TRAINING = "training"
-SOURCES = ("profile", "run", "benchmark", TRAINING)
+PROFILE, TRAINING = "profile", "training"
+SOURCES = (PROFILE, "run", "benchmark", TRAINING)
+# Bounds of times in ms, so that errors and their squares are finite.
+_LEAST_MS, _MOST_MS = 1e-9, 1e12
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -83,7 +85,7 @@ def from_fields(values: Sequence[str]) -> ModelCheck:
         raise ValueError(f"digest is {check.digest[:40]!r}")
     if check.source not in SOURCES:
         raise ValueError(f"source is {check.source[:40]!r}, not one of {', '.join(SOURCES)}")
-    if check.threads < 1 or not check.predicted_ms > 0 or not check.measured_ms > 0:
+    if check.threads < 1 or not min(check.predicted_ms, check.measured_ms) >= _LEAST_MS:
         raise ValueError("threads, predicted_ms and measured_ms must be above 0")
     if check.low_ms > check.high_ms or check.ci95_low_ms > check.ci95_high_ms:
         raise ValueError("low_ms to high_ms or ci95_low_ms to ci95_high_ms is no interval")
@@ -111,7 +113,7 @@ def _size(text: str) -> int:
 
 def _time(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number) or number < 0:
+    if not math.isfinite(number) or not 0 <= number <= _MOST_MS:
         raise ValueError("no time")
     return number
 

@@ -48,6 +48,12 @@ class Prediction:
     missing: tuple[str, ...] = ()
     doubt: float = 0.0
 
+    @property
+    def provenance(self) -> str:
+        """How its least certain operation is known: measured, interpolated or predicted."""
+        known = (MEASURED, INTERPOLATED, PREDICTED)
+        return max((op.provenance for op in self.ops), key=known.index, default=MEASURED)
+
     def document(self) -> dict[str, Any]:
         """The JSON document of ``hwaware predict --json``."""
         document = asdict(self) | {"interval_ms": list(self.interval_ms), "missing": list(self.missing)}

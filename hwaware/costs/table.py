@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +27,14 @@ _REMEDY = "restore the directory, or profile again with another --out"
 
 @dataclass(frozen=True)
 class CostTable:
-    """Cells measured on one device with one toolchain; `rows` in the order of measuring."""
+    """Cells measured on one device with one toolchain; `rows` in the order of measuring.
+
+    `folder` is where the table was read from, None for one that was not.
+    """
 
     manifest: Manifest
     rows: tuple[CellRow, ...]
+    folder: Path | None = field(default=None, compare=False)
 
     @classmethod
     def load(cls, directory: Path | str) -> CostTable:
@@ -50,7 +54,7 @@ class CostTable:
         rows = parse_rows(raw.decode("utf-8", errors="replace"), folder / CELLS, _REMEDY)
         if len(rows) != manifest.cells:
             raise TableError(f"{folder / CELLS} has {len(rows)} cells, {MANIFEST} says {manifest.cells}; {_REMEDY}")
-        return cls(manifest, tuple(rows))
+        return cls(manifest, tuple(rows), folder)
 
     def save(self, directory: Path | str) -> Path:
         """Write the table: cells first, the manifest that vouches for them last. Raises TableError."""

@@ -29,7 +29,15 @@ from hwaware.errors import TableError
 from hwaware.files import read_bytes, write_text_atomic
 
 __all__ = [
-    "VALIDATION", "ModelCheck", "add_check", "in_words", "read_checks", "summary", "validation_of", "write_checks",
+    "VALIDATION",
+    "ModelCheck",
+    "add_check",
+    "held_back",
+    "in_words",
+    "read_checks",
+    "summary",
+    "validation_of",
+    "write_checks",
 ]  # fmt: skip
 
 VALIDATION = "validation.csv"
@@ -83,8 +91,13 @@ def write_checks(folder: Path, checks: Iterable[ModelCheck]) -> None:
 
 def validation_of(checks: Iterable[ModelCheck]) -> dict[str, Any] | None:
     """The manifest's validation block: the summary of those that test the table; None where nothing does."""
-    block = summary([check for check in checks if check.held_out and check.source != TRAINING])
+    block = summary(held_back(checks))
     return block if block["n"] else None
+
+
+def held_back(checks: Iterable[ModelCheck]) -> list[ModelCheck]:
+    """Those that test the table: held-out models that it has not learned from since."""
+    return [check for check in checks if check.held_out and check.source != TRAINING]
 
 
 def _place(check: ModelCheck) -> tuple[str, str]:

@@ -34,9 +34,9 @@ class Fields:
         """True, false or null."""
         return None if self._get(name) is None else self.boolean(name)
 
-    def integer_or_none(self, name: str) -> int | None:
-        """A non-negative integer or null."""
-        return None if self._get(name) is None else self.integer(name)
+    def integer_or_none(self, name: str, *, least: int = 0) -> int | None:
+        """An integer of at least `least`, or null."""
+        return None if self._get(name) is None else self.integer(name, least=least)
 
     def number(self, name: str) -> float:
         """A finite, non-negative number."""

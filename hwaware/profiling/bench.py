@@ -25,7 +25,8 @@ BUNDLE = 64
 MOST_RETRIES = 2
 # How often in a row an agent may end without having measured anything: it may have been killed, or be unable to run.
 MOST_FRUITLESS = 3
-_CELL_S = 60
+# Longest for a cell, and for each sample of it.
+_CELL_S, _SAMPLE_S = 60, 2
 _COOL_S = 10
 _GRACE_S = 60.0
 _MOST_ID = 4000  # the agent reads ids from lines of 4095 bytes
@@ -142,7 +143,7 @@ class Bench:
             before = len(lines.measured)
             rest = [] if all_of_it and not lines.measured else self._rest(lines, path)
             argv = [agent, "bench", *self._arguments(seed), *rest]
-            done = transport.run(argv, timeout=len(variants) * (_CELL_S + _COOL_S) + _GRACE_S, on_line=read)
+            done = transport.run(argv, timeout=len(variants) * (self._cell_s + _COOL_S) + _GRACE_S, on_line=read)
             if lines.finished and done.returncode == 0:
                 return
             fruitless = fruitless + 1 if len(lines.measured) == before else 0
@@ -152,8 +153,12 @@ class Bench:
             f"measured, it said: {said}; go on with --resume"
         )
 
+    @property
+    def _cell_s(self) -> int:
+        return max(_CELL_S, _SAMPLE_S * self.effort.min_count)
+
     def _arguments(self, seed: int) -> list[str]:
-        words = ["--threads", str(self.threads), "--seed", str(seed), "--timeout-ms", str(_CELL_S * 1000)]
+        words = ["--threads", str(self.threads), "--seed", str(seed), "--timeout-ms", str(self._cell_s * 1000)]
         calm = self.witness.calm if self.effort.pinned else None
         return words + self.effort.arguments() + ([] if calm is None else calm.arguments())
 

@@ -65,10 +65,15 @@ class Journal:
         new = {row.identity: row for row in rows}
         self._file.replace([new.get(row.identity, row) for row in self._file.rows])
 
+    def drop(self, rows: Sequence[CellRow]) -> None:
+        """Forget the rows of the identities of `rows`."""
+        gone = {row.identity for row in rows}
+        self._file.replace([row for row in self._file.rows if row.identity not in gone])
+
     def finish(self, *, complete: bool) -> CostTable:
         """Turn the journal into the table."""
         self._file.close()
-        table = CostTable(replace(self.manifest, complete=complete), tuple(self.rows)).sealed()
+        table = CostTable(replace(self.manifest, complete=complete), tuple(self.rows), self.folder).sealed()
         try:
             (self.folder / MANIFEST).unlink(missing_ok=True)
             (self.folder / PART).replace(self.folder / CELLS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hwaware.costs.calibrate import calibrated
 from hwaware.costs.memory import MemorySample, fit_memory
-from hwaware.costs.row import ALONE, GRAPH, CellRow
+from hwaware.costs.row import ALONE, FAILED, GRAPH, CellRow
 from hwaware.costs.table import CostTable
 from hwaware.costs.validation import read_checks, validation_of, write_checks
 from hwaware.devices.device import Device
@@ -104,6 +104,9 @@ class _Progress:
 
 def _cells(bench: Bench, cells: Sequence[Cell], journal: Journal, tell: _Progress) -> bool:
     """Measure the cells that are not there yet; whether all are in the end."""
+    failed = [row for row in journal.rows if row.status == FAILED]
+    if failed:
+        journal.drop(failed)  # they get another chance
     known = {row.key for row in journal.rows if row.state == ALONE}
     missing = [cell for cell in cells if cell.workload.key not in known]
     tell.done = len(cells) - len(missing)
@@ -189,7 +192,9 @@ def _finished(journal: Journal, rounds: Rounds, bench: Bench, *, complete: bool)
     outcomes = rounds.outcomes
     table = calibrated(_table(journal), rounds.name, [outcome.known for outcome in outcomes])
     own = {outcome.check.model for outcome in outcomes}
-    checks = [check for check in read_checks(journal.folder) if check.model not in own] + rounds.checks()
+    others = [check for check in read_checks(journal.folder) if check.model not in own]
+    # Under two names one architecture has the same variants.
+    checks = list({(check.digest, check.source): check for check in (*others, *rounds.checks())}.values())
     write_checks(journal.folder, checks)
     samples = [
         MemorySample(one.check.weights, one.check.arena, len(one.program.ops), one.check.measured_rss)

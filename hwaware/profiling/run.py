@@ -128,7 +128,8 @@ def run_artifact(
     if inputs is not None:
         check_inputs(artifact, inputs)
     protocol_words, time_ms, count = protocol_arguments(protocol, min_time_ms, min_count)
-    timeout_ms = max(600_000, 20 * time_ms)
+    # A slow model needs its time: for each sample, and each timing of its operations, up to 10 s.
+    timeout_ms = min(86_400_000, max(600_000, 20 * time_ms, 10_000 * count * (1 + per_op)))
     transport = device.transport
     with transport.lease(wait=_LEASE_WAIT_S), tempfile.TemporaryDirectory() as scratch:
         agent = transport.push(artifact.agent) if pushed is None else pushed

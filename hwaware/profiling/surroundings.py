@@ -10,6 +10,8 @@ from hwaware.devices.schema import Fields
 
 # Change of frequency while sampling that is none yet.
 MOST_DRIFT = 0.05
+# The least that a thermometer can say.
+_COLDEST_MILLI_C = -273_150
 # Flags that say where the device was, not that it was slowed down.
 _HARMLESS = frozenset({"not_cooled"})
 _FLAGS = re.compile(r"[a-z_]{1,32}(\+[a-z_]{1,32}){0,15}")
@@ -72,8 +74,8 @@ class Surroundings:
             khz_before=fields.integer_or_none("khz_before"),
             khz_min=fields.integer_or_none("khz_min"),
             khz_after=fields.integer_or_none("khz_after"),
-            milli_c_before=fields.integer_or_none("milli_c_before"),
-            milli_c_after=fields.integer_or_none("milli_c_after"),
+            milli_c_before=fields.integer_or_none("milli_c_before", least=_COLDEST_MILLI_C),
+            milli_c_after=fields.integer_or_none("milli_c_after", least=_COLDEST_MILLI_C),
             governor=fields.word_or_none("governor"),
             throttle="" if flags in (None, _NONE) else str(flags),
             involuntary_switches=fields.integer("involuntary_switches"),

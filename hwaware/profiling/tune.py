@@ -13,7 +13,7 @@ from hwaware.costs.choices import Choices
 from hwaware.costs.row import CellRow
 from hwaware.graph.arithmetic import activation_bytes, multiply_adds
 from hwaware.graph.workload import Workload
-from hwaware.profiling.bench import Bench, Effort
+from hwaware.profiling.bench import BUNDLE, Bench, Effort
 
 # A ranking needs fewer samples than a table.
 _MIN_TIME_MS, _MIN_COUNT, _MAX_COUNT = 15, 15, 100
@@ -59,6 +59,35 @@ def _alone(workload: Workload, found: tuple[Choice, ...], threads: int) -> tuple
     return tuple(dict.fromkeys((*found, *(choice.replaced(**{SERIAL: 1}) for choice in found[:2]))))
 
 
+def batches(workloads: Sequence[Workload], ways: Options) -> list[tuple[list[Workload], int]]:
+    """`workloads` in parts, with how many candidates each has: what one part has found is not lost with the next.
+
+    A part has at most as many candidates as are measured in one go, unless workloads that are measured as one have
+    more.
+    """
+    parts: list[tuple[list[Workload], int]] = []
+    for group in _alike(workloads):
+        count = len(_to_measure(ways(group[0])))
+        if parts and parts[-1][1] + count <= BUNDLE:
+            parts[-1] = [*parts[-1][0], *group], parts[-1][1] + count
+        else:
+            parts.append((group, count))
+    return parts
+
+
+def _alike(workloads: Sequence[Workload]) -> list[list[Workload]]:
+    """Those together that differ only in the steps after the anchor."""
+    groups: dict[str, list[Workload]] = {}
+    for workload in workloads:
+        groups.setdefault(workload.key.rsplit("|", 1)[0], []).append(workload)
+    return list(groups.values())
+
+
+def _to_measure(options: Sequence[Choice]) -> Sequence[Choice]:
+    """Where there is one option, nothing has to be found out."""
+    return options if len(options) > 1 else ()
+
+
 def tune(
     bench: Bench,
     workloads: Sequence[Workload],
@@ -70,16 +99,9 @@ def tune(
 
     Workloads that differ only in the steps after the anchor are measured once. Raises what `Bench.measure` raises.
     """
-    groups: dict[str, list[Workload]] = {}
-    for workload in workloads:
-        groups.setdefault(workload.key.rsplit("|", 1)[0], []).append(workload)
-    options = {group[0].key: ways(group[0]) for group in groups.values()}
-    variants = [
-        Variant(group[0], choice)
-        for group in groups.values()
-        for choice in options[group[0].key]
-        if len(options[group[0].key]) > 1
-    ]
+    groups = _alike(workloads)
+    options = {group[0].key: ways(group[0]) for group in groups}
+    variants = [Variant(group[0], choice) for group in groups for choice in _to_measure(options[group[0].key])]
     times: dict[str, dict[str, float]] = {}
     rows: dict[tuple[str, str], CellRow] = {}
 
@@ -93,7 +115,7 @@ def tune(
 
     replace(bench, effort=lighter(bench.effort), retries=0).measure(variants, keep, seed)
     tuned = {}
-    for group in groups.values():
+    for group in groups:
         first = group[0].key
         result = fastest(options[first], times.get(first, {}))
         tuned.update(dict.fromkeys((workload.key for workload in group), result))

@@ -10,7 +10,7 @@ import contextlib
 import os
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,27 +73,35 @@ class WholeBench:
         shipped = self.protocol == "as-shipped"
         if not programs and (shipped or not self._last):
             return []
-        with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
-            made = self._made(programs, Path(scratch))
         before = {} if shipped else self._last
+        with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
+            made = self._made({name: one for name, one in programs.items() if name not in before}, Path(scratch))
         planned = dict.fromkeys(made, 1 if shipped else _ROUNDS)
         planned |= {name: len(model.runs) + _LOOKS for name, model in before.items()}
         models = made | before
         self._passes(models, planned, seed)
-        self._forget()
-        self._last = made
+        # Programs that are asked for again, as none of their runs was to be relied on, stay.
+        kept = {name: model for name, model in models.items() if name in programs}
+        self._forget({model.place for model in kept.values()})
+        self._last = kept
         return [self._whole(name, model) for name, model in models.items()]
 
     def _passes(self, models: Mapping[str, _Model], planned: Mapping[str, int], seed: int) -> None:
         """Run each model as often as is planned, and those that too few runs agree on some times more."""
         order = random.Random(seed)  # noqa: S311 - the order of measuring is no secret
         for number in range(_ROUNDS + _AGAIN):
-            names = [name for name, model in models.items() if _wanting(model, planned[name])]
+            names = [name for name, model in models.items() if self._wanting(model, planned[name])]
             order.shuffle(names)
             for name in names:
                 run = self._run_once(models[name], seed + number)
                 self.witness.hear(run.around)
                 models[name].runs.append(run)
+
+    def _wanting(self, model: _Model, planned: int) -> bool:
+        if len(model.runs) < planned:
+            return True
+        # As shipped everything counts: nothing is gained by another run.
+        return self.protocol != "as-shipped" and wanting([run.samples_ns for run in _calm(model)], min(planned, ENOUGH))
 
     def _whole(self, name: str, model: _Model) -> WholeRun:
         # With no better ones, those of other moments: their rows are marked.
@@ -122,9 +130,9 @@ class WholeBench:
             made[name] = _Model(program, choices, artifact, place)
         return made
 
-    def _forget(self) -> None:
-        """Take the last call's executables off the device."""
-        places = [model.place for model in self._last.values()]
+    def _forget(self, kept: Collection[str]) -> None:
+        """Take the last call's executables off the device, but those `kept`."""
+        places = [model.place for model in self._last.values() if model.place not in kept]
         # If the device is lost now, all was measured.
         with contextlib.suppress(DeviceError):
             if places:
@@ -155,10 +163,6 @@ class WholeBench:
 def _calm(model: _Model) -> list[RunResult]:
     """Those of its runs that found calm moments, or were not asked to."""
     return [run for run in model.runs if run.around.calm is not False]
-
-
-def _wanting(model: _Model, planned: int) -> bool:
-    return len(model.runs) < planned or wanting([run.samples_ns for run in _calm(model)], min(planned, ENOUGH))
 
 
 def _build(program: Program, target: Target, folder: Path, chooser: Chooser) -> dict[str, Variant]:

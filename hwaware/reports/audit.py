@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hwaware.compiler.artifact import Artifact
 from hwaware.costs.audit import Measured, Stored, keep
 from hwaware.costs.identity import power_of
-from hwaware.costs.validation import in_words, read_checks, summary
+from hwaware.costs.validation import held_back, in_words, read_checks, summary
 from hwaware.errors import ArtifactError, HwawareError
 from hwaware.fields import Fields
 from hwaware.files import Document
@@ -28,27 +27,23 @@ def stored_prediction(artifact: Artifact) -> Stored | None:
     return Stored.read(extra.section("predicted")) if extra.has("predicted") else None
 
 
-def audited(
-    stored: Stored | None, report: LatencyReport, result: RunResult, *, table: Path | None, keep_check: bool
-) -> tuple[LatencyReport, str | None]:
-    """The report of `result` with its audit against what is `stored`, and one line on the table's validation.
+def added(stored: Stored | None, report: LatencyReport, result: RunResult, *, table: Path | None) -> str | None:
+    """Add the comparison of `result` with what is `stored` to the validation of `table`, and say so in one line.
 
-    The comparison goes into `table`, by default where the prediction came from. A table that does not fit is said in
-    that line and left alone.
+    `table` is by default where the prediction came from. One that does not fit is said in the line and left alone.
     """
     if stored is None:
-        why = f"no cost table predicted {report.model}: compile it with --table {table} to audit that table"
-        return report, None if table is None else why
+        return None if table is None else f"no cost table predicted {report.model}: compile it with --table {table}"
     other = stored.other_run(report.threads, report.protocol)
     if other is not None:
-        return replace(report, predicted=None), f"not audited: {other}"
-    report = replace(report, predicted=_predicted(stored, report))
-    if not keep_check or (not stored.ops and table is None):
-        return report, None
-    return report, _kept(table or Path(stored.table), stored, report, result)
+        return f"not audited: {other}"
+    if not stored.ops and table is None:
+        return None
+    return _kept(table or Path(stored.table), stored, report, result)
 
 
-def _predicted(stored: Stored, report: LatencyReport) -> Predicted:
+def compared(stored: Stored, report: LatencyReport) -> Predicted:
+    """What was `stored`, in total and by operation beside what the report's run took."""
     measured = {op.name: op.p50_ms for op in report.ops}
     return Predicted(
         latency_ms=stored.latency_ms,
@@ -73,7 +68,7 @@ def _kept(folder: Path, stored: Stored, report: LatencyReport, result: RunResult
     }
     try:
         check = keep(folder, stored, measured, model=report.model, here=here, created=report.created)
-        held_out = summary([known for known in read_checks(folder) if known.held_out])
+        held_out = summary(held_back(read_checks(folder)))
     except HwawareError as error:
         return f"not added to a table's validation: {error}"
     kind = "as a held-out model" if check.held_out else "as a profiled model"

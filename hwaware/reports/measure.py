@@ -10,19 +10,22 @@ import numpy as np
 
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
-from hwaware.fields import Fields
 from hwaware.profiling.conditions import device_conditions
 from hwaware.profiling.run import RunResult, run_artifact
-from hwaware.reports.latency_report import REPORT, LatencyReport
-from hwaware.reports.parts import Memory, Predicted, op_latencies, read_predicted
+from hwaware.reports.audit import compared, stored_prediction
+from hwaware.reports.latency_report import LatencyReport
+from hwaware.reports.parts import Memory, op_latencies
 
 
 def report_of(artifact: Artifact, device: Device, result: RunResult) -> LatencyReport:
-    """The report of one run; accuracy, widths and prediction come from what the artifact carries."""
+    """The report of one run; accuracy, widths and prediction come from what the artifact carries.
+
+    A prediction for other conditions (threads, protocol) is none of this run. Raises ArtifactError for a damaged one.
+    """
     facts = result.facts
     extra = artifact.manifest.get("extra") or {}
     widths = extra.get("widths")
-    return LatencyReport.from_samples(
+    report = LatencyReport.from_samples(
         result.samples_ns,
         model=artifact.model,
         device={**facts.as_dict(), "name": device.name, "fingerprint": facts.fingerprint()["sha256"]},
@@ -35,9 +38,12 @@ def report_of(artifact: Artifact, device: Device, result: RunResult) -> LatencyR
         ops=op_latencies([(op.name, op.key, op.samples_ns) for op in result.ops]) if result.ops else (),
         warnings=warnings(result),
         accuracy=extra.get("accuracy"),
-        predicted=_predicted(extra.get("predicted")),
         widths=widths if isinstance(widths, Mapping) else None,
     )
+    stored = stored_prediction(artifact)
+    if stored is None or stored.other_run(report.threads, report.protocol) is not None:
+        return report
+    return replace(report, predicted=compared(stored, report))
 
 
 def conditions(result: RunResult) -> dict[str, Any]:
@@ -59,12 +65,6 @@ def warnings(result: RunResult) -> list[str]:
     if not result.state["converged"]:
         found.append("the warm-up did not settle: the machine is busy or throttling, run again")
     return found
-
-
-def _predicted(stored: Any) -> Predicted | None:
-    if not isinstance(stored, Mapping):
-        return None
-    return read_predicted(Fields("the artifact's manifest", "extra.predicted", stored, REPORT))
 
 
 def measure(
@@ -107,5 +107,6 @@ def measure_in_turn(
     for artifact, done in zip(artifacts, runs, strict=True):
         samples = tuple(sample for result in done for sample in result.samples_ns)
         merged = replace(done[-1], samples_ns=samples, cold_ns=done[0].cold_ns)
-        reports.append(report_of(artifact, device, merged))
+        told = dict.fromkeys(warning for result in done for warning in warnings(result))
+        reports.append(replace(report_of(artifact, device, merged), warnings=tuple(told)))
     return reports

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hwaware.fields import Fields
-from hwaware.statistics import Summary, quantiles, summarise
+from hwaware.statistics import Summary, quantiles
 
 _QUANTILES = ("min", "p10", "p50", "p90", "p99")
 _TOLERANCE = 1e-3  # relative; what another writer's rounding may shift a quantile
@@ -68,7 +68,10 @@ class Predicted:
 
 def op_latencies(timed: Iterable[tuple[str, str, Sequence[float]]]) -> tuple[OpLatency, ...]:
     """Ops of a report from (name, key, samples in ns) of the agent's per-op pass, in graph order."""
-    medians = [(name, key, summarise(samples).p50 / 1e6) for name, key, samples in timed]
+    # At least a tenth of a nanosecond: a coarse clock may not have moved during an operation.
+    medians = [
+        (name, key, quantiles([max(sample, 0.1) for sample in samples])[2] / 1e6) for name, key, samples in timed
+    ]
     total = sum(p50 for _, _, p50 in medians)
     return tuple(OpLatency(name, key, round(p50, 7), round(p50 / total, 6)) for name, key, p50 in medians)
 

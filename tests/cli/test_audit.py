@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import hwaware
 from hwaware.cli import main
 from hwaware.costs.table import CostTable
 from hwaware.costs.validation import read_checks
@@ -49,6 +51,20 @@ def test_the_artifact_carries_the_answer(made: Path) -> None:
     assert kept["latency_ms"] == pytest.approx(len(kept["ops"]) * OP_NS / 1e6)
     assert kept["peak_rss"] > 8000
     assert {op["provenance"] for op in kept["ops"]} == {"measured"}
+
+
+def test_the_library_keeps_the_same_answer(made: Path, tmp_path: Path) -> None:
+    table = CostTable.load(made / "table")
+    module, inputs = tiny()
+    with hwaware.device("local") as device:
+        artifact = hwaware.compile(module, inputs, device, out=tmp_path / "net", table=table)
+        with pytest.warns(UserWarning, match="goes without a prediction: the cost table of local has no cost"):
+            bare = hwaware.compile(
+                module, inputs, device, out=tmp_path / "bare", table=replace(table, rows=table.rows[:1])
+            )
+    by_command = json.loads((made / "net" / "manifest.json").read_text())["extra"]["predicted"]
+    assert json.loads(json.dumps(artifact.manifest["extra"]["predicted"])) == by_command
+    assert "predicted" not in bare.manifest["extra"]
 
 
 def test_a_run_is_audited_and_added(

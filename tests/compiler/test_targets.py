@@ -125,6 +125,12 @@ def test_a_table_restores_its_target(target: Target) -> None:
     assert restored_target(made.identity()) == made
 
 
+@pytest.mark.parametrize("size", [None, "x", 0, -1, 1.5])
+def test_a_file_with_an_impossible_cache_is_refused(size: object) -> None:
+    with pytest.raises(BuildError, match="cache l1"):
+        restored_target({"name": "x86_64-avx2", "l1": size})
+
+
 def _same(target: Target, machine: str) -> bool:
     return target.triple == plain_target(machine).triple
 

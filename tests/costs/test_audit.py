@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from hwaware.costs.audit import Measured, Stored, StoredOp, keep
+from hwaware.costs.model_check import digest_of
 from hwaware.costs.prediction import MEASURED, OpCost, Prediction
 from hwaware.costs.table import CostTable
-from hwaware.costs.validation import read_checks
+from hwaware.costs.validation import read_checks, write_checks
 from hwaware.errors import TableError
 from hwaware.fields import Fields
 from hwaware.files import Document
+from tests.costs.checks import check
 from tests.costs.tables import FINGERPRINT, TOOLCHAIN, conv, row, table
 
 HERE: dict[str, Any] = {"device": FINGERPRINT, "toolchain": TOOLCHAIN, "threads": 1, "protocol": "pinned"}
@@ -36,11 +38,25 @@ def stored(folder: Path, provenance: str = MEASURED) -> Stored:
         memory_bytes={"weights": 600, "arena": 400, "peak_rss": 9100},
         ops=(OpCost("conv", key, 1.1, provenance),),
     )
-    return Stored.of(prediction, CostTable.load(folder), folder)
+    return Stored.of(prediction, CostTable.load(folder))
 
 
 def kept(folder: Path, what: Stored, **changes: Any) -> None:
     keep(folder, what, RUN, model=changes.pop("model", "net"), here=HERE | changes, created="now")
+
+
+def test_a_table_that_is_in_no_folder_says_so() -> None:
+    with pytest.raises(TableError, match="in no folder"):
+        Stored.of(Prediction(1.0, (0.9, 1.1), {}, ()), table([row(conv(4, 4), 1000.0)]))
+
+
+def test_what_the_profile_ran_as_a_whole_is_not_held_out_whatever_it_is_called(folder: Path) -> None:
+    what = stored(folder)
+    profiled = check(model="first name~whole", digest=digest_of([conv(4, 4).key]), source="training")
+    kept(folder, what, model="second name")
+    write_checks(folder, [profiled])
+    kept(folder, what, model="third name")
+    assert [one.held_out for one in read_checks(folder) if one.source == "run"] == [False]
 
 
 def test_it_survives_the_artifact(folder: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hwaware.compiler.choice import Choice
 from hwaware.costs.choices import Choices
+from hwaware.costs.row import GRAPH
 from hwaware.errors import BuildError, TableError
 from hwaware.graph.workload import Step
 from tests.costs.tables import conv, pool, row, table
@@ -34,6 +35,16 @@ def test_rows_tell_what_they_were_measured_with() -> None:
     assert len(Choices.of_rows(replace(row(conv(8, 8), 1.0), schedule="") for _ in range(2))) == 0
     with pytest.raises(BuildError, match="no schedule choice"):
         Choices.of_rows([replace(rows[0], schedule="rm -rf")])
+
+
+@pytest.mark.parametrize("graph_first", [False, True])
+def test_the_schedule_of_a_whole_model_goes_before_that_of_an_operation_alone(graph_first: bool) -> None:
+    """In whichever order two profiles into one table left them: that row's time is what the table answers with."""
+    alone = replace(row(conv(8, 8), 1.0), schedule=str(A))
+    graph = replace(row(conv(8, 8), 2.0), schedule=str(B), state=GRAPH)
+    choices = Choices.of_rows([graph, alone] if graph_first else [alone, graph])
+    assert choices.of(conv(8, 8)) == B
+    assert choices.of(conv(8, 9)) == A
 
 
 def test_a_table_with_another_text_for_a_choice_is_refused() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hwaware.compiler.effort import NAMES, effort
 from hwaware.compiler.schedules import variant
 from hwaware.costs.model import CostModel
-from hwaware.costs.prediction import INTERPOLATED, MEASURED, PREDICTED
+from hwaware.costs.prediction import INTERPOLATED, MEASURED, PREDICTED, OpCost, Prediction
 from hwaware.costs.row import FAILED, GRAPH
 from hwaware.costs.steps import padded, step_below
 from hwaware.errors import MissingCostError
@@ -84,6 +84,12 @@ def test_beyond_the_grid_the_answer_is_predicted_and_less_sure(place: tuple[int,
     assert cost.provenance == PREDICTED
     assert cost.latency_ms == pytest.approx(work_ns(conv(*place), COSTS) / 1e6, rel=0.25)
     assert cost.spread > COSTS.cost(conv(31, 31)).spread
+
+
+def test_a_model_is_known_as_its_least_certain_operation() -> None:
+    ops = [OpCost(how, "key", 1.0, how) for how in (MEASURED, PREDICTED, INTERPOLATED)]
+    for count, how in ((1, MEASURED), (2, PREDICTED), (3, PREDICTED)):
+        assert Prediction(1.0, (0.9, 1.1), {}, tuple(ops[:count])).provenance == how
 
 
 def test_an_unmeasured_family_is_predicted_from_its_schedule() -> None:
@@ -169,6 +175,7 @@ def test_prediction_is_the_sum_and_its_json_is_the_promised_one() -> None:
     assert found.latency_ms == pytest.approx(expected)
     document = json.loads(json.dumps(found.document()))
     assert set(document) == {"latency_ms", "interval_ms", "memory_bytes", "ops", "missing"}
+    assert found.provenance == MEASURED
     assert [set(op) for op in document["ops"]] == [{"name", "key", "latency_ms", "provenance"}] * 2
     assert document["missing"]
     assert all(key.startswith("copy|") for key in document["missing"])
@@ -182,7 +189,14 @@ def test_the_tables_overhead_is_added_once() -> None:
     assert costs.predict(program, {}).latency_ms == pytest.approx(1500e-6)
 
 
-@given(model=st.floats(0.001, 0.1), reach=st.floats(1.0, 3.0))
+def test_no_overhead_makes_time_vanish() -> None:
+    module, inputs = torch.nn.Linear(4, 3), (torch.randn(1, 4),)
+    program = lower(capture(module, inputs))
+    rows = [row(op.workload, 500.0) for op in program.ops]
+    assert CostModel(table(rows, overhead_ns=-1e6)).predict(program, {}).latency_ms > 0
+
+
+@given(model=st.floats(0.001, 0.1), reach=st.floats(1.0, 30.0))
 @settings(deadline=None, max_examples=20)
 def test_a_tables_own_errors_widen_its_interval(model: float, reach: float) -> None:
     net = torch.nn.Sequential(torch.nn.Linear(4, 4))

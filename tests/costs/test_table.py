@@ -92,6 +92,8 @@ def reseal(old: str, new: str) -> Callable[[Path], None]:
         (MANIFEST, change("hwaware-cost-table", "shopping list"), "not a cost table"),
         (MANIFEST, change('"threads": 1', '"threads": "one"'), "threads"),
         (MANIFEST, change('"overhead_ns": 0.0', '"overhead_ns": NaN'), "NaN"),
+        (MANIFEST, change('"lanes": 8', '"lanes": null'), "lanes"),
+        (MANIFEST, change('"lanes": 8', '"lanes": 8, "l1": "x"'), "l1"),
         (MANIFEST, change('"cells": 4', '"cells": 5'), "says 5"),
         (MANIFEST, lambda path: path.write_bytes(b"\xff\xfe"), "not usable JSON"),
     ],

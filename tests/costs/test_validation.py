@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwaware.costs.manifest import Manifest
-from hwaware.costs.model_check import ModelCheck, digest_of, from_fields, to_fields
+from hwaware.costs.model_check import SOURCES, TRAINING, ModelCheck, digest_of, from_fields, to_fields
 from hwaware.costs.table import CostTable
-from hwaware.costs.validation import VALIDATION, add_check, in_words, read_checks, summary
+from hwaware.costs.validation import VALIDATION, add_check, held_back, in_words, read_checks, summary
 from hwaware.errors import TableError
 from tests.costs.checks import TIMES, check, checks
 from tests.costs.tables import conv, row, table
@@ -50,6 +50,18 @@ def test_errors_are_relative(many: list[ModelCheck], factor: float) -> None:
 @given(many=MANY, data=st.data())
 def test_order_does_not_matter(many: list[ModelCheck], data: st.DataObject) -> None:
     assert summary(data.draw(st.permutations(many))) == summary(many)
+
+
+def test_what_the_table_has_learned_from_tests_it_no_longer() -> None:
+    tests = [check(1.0, 1.0, source=source) for source in SOURCES]
+    seen = check(1.0, 1.0, held_out=False)
+    assert {one.source for one in held_back([*tests, seen])} == set(SOURCES) - {TRAINING}
+
+
+@pytest.mark.parametrize("times", [(1e200, 1.0), (1.0, 1e-200)])
+def test_times_whose_error_is_no_number_are_refused(times: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="_ms"):
+        from_fields(to_fields(check(*times)))
 
 
 @given(many=MANY)

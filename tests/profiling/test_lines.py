@@ -69,6 +69,12 @@ def test_a_good_line_is_a_row(lines: BenchLines) -> None:
     assert lines.finished
 
 
+def test_it_may_freeze(lines: BenchLines) -> None:
+    reading = lines.read(json.dumps(GOOD | {"milli_c_before": -12000, "milli_c_after": -11000}))
+    assert reading is not None
+    assert (reading.row.milli_c_before, reading.row.milli_c_after) == (-12000, -11000)
+
+
 def test_a_failed_cell_is_a_row_with_its_reason(lines: BenchLines) -> None:
     failed = {"type": "cell", "id": POOL.id, "status": "failed", "reason": "signal SIGILL\x1b[2J\n(illegal)"}
     reading = lines.read(json.dumps(failed))

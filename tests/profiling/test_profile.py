@@ -221,6 +221,10 @@ def test_what_cannot_be_built_is_a_failed_cell(local: Device, tmp_path: Path, mo
     assert set(rows) == wanted(local)
     assert [key for key, row in rows.items() if row.status == FAILED] == [bad]
     assert rows[bad].reason == "code generation failed: no registers"
+    monkeypatch.undo()
+    again = profile(module, inputs, local, out=tmp_path / "t", rounds=0, resume=True)
+    assert len({row.identity for row in again.rows}) == len(again.rows) == len(rows)
+    assert all(row.usable for row in again.rows)
 
 
 def test_a_budget_ends_the_profile_with_the_model_itself(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import SERIAL
@@ -15,11 +17,11 @@ from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
 from hwaware.graph.workload import Step
 from hwaware.profiling import tune as tuning
-from hwaware.profiling.bench import Bench, Effort
+from hwaware.profiling.bench import BUNDLE, Bench, Effort
 from hwaware.profiling.profile import profile
 from hwaware.profiling.schedules import search_choices, table_choices
 from hwaware.profiling.target import target_of
-from hwaware.profiling.tune import Tuned, all_ways, fastest, settled_ways, tune
+from hwaware.profiling.tune import Tuned, all_ways, batches, fastest, settled_ways, tune
 from tests.costs.tables import conv
 from tests.profiling.nets import tiny
 
@@ -49,6 +51,28 @@ def test_a_settled_search_asks_the_neighbour_and_the_compiler() -> None:
     other = guess.replaced(**{SERIAL: 1})
     choices.add(conv(16, 16), other)
     assert list(settled_ways(X86, 1, choices)(conv(12, 16))) == [other, guess]
+
+
+@given(
+    widths=st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.booleans()), unique=True),
+    each=st.integers(1, 70),
+)
+def test_batches_hold_every_workload_once_and_what_is_measured_as_one_together(
+    widths: list[tuple[int, int, bool]], each: int
+) -> None:
+    plain = {(a, b): conv(a, b) for a, b, _ in widths}
+    workloads = [
+        replace(plain[a, b], epilogue=(*plain[a, b].epilogue, Step("relu"))) if stepped else plain[a, b]
+        for a, b, stepped in widths
+    ]
+    ways = [A.replaced(positions=number) for number in range(each)]
+    parts = batches(workloads, lambda _: ways)
+    assert sorted(one.key for part, _ in parts for one in part) == sorted(one.key for one in workloads)
+    anchors = [{one.key.rsplit("|", 1)[0] for one in part} for part, _ in parts]
+    assert sum(map(len, anchors)) == len(set().union(*anchors))
+    for (_, count), known in zip(parts, anchors, strict=True):
+        assert count == (len(known) * each if each > 1 else 0)
+        assert count <= BUNDLE or len(known) == 1
 
 
 def test_workloads_that_differ_in_their_steps_share_a_search(local: Device, monkeypatch: pytest.MonkeyPatch) -> None:

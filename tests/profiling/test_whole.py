@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,14 +12,21 @@ import pytest
 
 from hwaware.compiler.schedules import variant
 from hwaware.compiler.targets import base_target
+from hwaware.costs.choices import Choices
 from hwaware.costs.row import OK, UNSTABLE
+from hwaware.devices.device import Device
 from hwaware.devices.facts import DeviceFacts
+from hwaware.graph.capture import capture
 from hwaware.graph.lower import Program, lower
+from hwaware.profiling import whole
+from hwaware.profiling.calm import Calm, Witness
 from hwaware.profiling.run import OpSamples, RunResult
 from hwaware.profiling.spells import ENOUGH
+from hwaware.profiling.target import target_of
 from hwaware.profiling.whole import _AGAIN, _LOOKS, _ROUNDS, WholeBench, _Model
 from tests.costs.captured import captured
 from tests.devices.test_facts import PI
+from tests.profiling.nets import tiny
 from tests.profiling.test_conditions import QUIET
 
 PROGRAM = lower(captured("residual"))
@@ -34,6 +41,7 @@ class Machine(WholeBench):
 
     speed: Callable[[int], float] = lambda number: 1.0
     calm: Callable[[int], bool | None] = lambda number: True
+    spread: float = 1.0
     ran: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
@@ -42,8 +50,8 @@ class Machine(WholeBench):
         nothing: Any = None
         return {name: _Model(program, choices, nothing, name) for name, program in programs.items()}
 
-    def _forget(self) -> None:
-        self.removed += self._last
+    def _forget(self, kept: Collection[str]) -> None:
+        self.removed += [name for name in self._last if name not in kept]
 
     def _run_once(self, model: _Model, seed: int) -> RunResult:
         number = len(self.ran)
@@ -53,7 +61,7 @@ class Machine(WholeBench):
             facts=DeviceFacts.from_dict(PI, "pi4"),
             threads=1,
             protocol=self.protocol,
-            samples_ns=(time * WHOLE_NS,) * 24,
+            samples_ns=tuple(time * WHOLE_NS * self.spread**number for number in (-1, 0, 1) for _ in range(8)),
             cold_ns=1.0,
             weights=10,
             arena=20,
@@ -123,8 +131,38 @@ def test_models_are_run_again_along_with_the_next_and_then_forgotten() -> None:
     assert bench.ran.count("second") == _ROUNDS + _LOOKS
 
 
+def test_a_model_that_is_asked_for_again_keeps_its_place_and_its_runs() -> None:
+    bench = machine(calm=lambda number: number >= _ROUNDS + _AGAIN)
+    (spoilt,) = bench.measure({"free": PROGRAM}, seed=1)
+    (good,) = bench.measure({"free": PROGRAM}, seed=2)
+    assert (spoilt.steady, good.steady) == (False, True)
+    assert bench.removed == []
+    assert [run.name for run in bench.again(seed=3)] == ["free"]
+    assert bench.removed == ["free"]
+
+
+def test_on_a_machine_that_is_never_calm_models_are_measured_again_nevertheless(
+    local: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "_ROUNDS", 1)
+    monkeypatch.setattr(whole, "_AGAIN", 0)
+    monkeypatch.setattr(Witness, "calm", property(lambda self: Calm(1.0, None)))
+    module, inputs = tiny()
+    program = lower(capture(module, inputs))
+    bench = WholeBench(local, target_of(local), 1, "pinned", Choices())
+    with local.transport.lease(wait=60):
+        found = [run for seed in (1, 2) for run in bench.measure({"free0": program}, seed)]
+        found += bench.measure({"free4": program}, seed=3)
+        found += bench.again(seed=4)
+        left = list(Path(local.transport.cache).glob("**/free*"))
+    assert [run.name for run in found] == ["free0", "free0", "free4", "free0", "free4"]
+    assert not any(run.steady for run in found)
+    assert left == []
+
+
 def test_as_shipped_one_run_tells_all() -> None:
-    bench = machine("as-shipped", speed=lambda number: 1.3, calm=lambda number: None)
+    """Whatever its samples: threads that are not pinned spread them."""
+    bench = machine("as-shipped", speed=lambda number: 1.3, calm=lambda number: None, spread=1.1)
     (run,) = bench.measure({"whole": PROGRAM}, seed=1)
     assert (bench.ran, run.latency_ns) == (["whole"], pytest.approx(1.3 * WHOLE_NS))
     assert bench.again(seed=2) == []

@@ -136,6 +136,11 @@ def test_page_leads_with_the_verdict_and_shows_each_part() -> None:
         assert part in text, part
 
 
+def test_a_device_need_not_tell_its_processor() -> None:
+    text = Page(render([replace(report(), device={"name": "a board", "fingerprint": "f"})])).text
+    assert "a board" in text
+
+
 def test_parts_without_data_are_left_out() -> None:
     bare = replace(report(), ops=(), widths=None, predicted=None)
     text = Page(render([bare])).text

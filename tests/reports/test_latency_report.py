@@ -213,6 +213,8 @@ def test_a_failed_write_leaves_the_old_report_and_no_rest(tmp_path: Path) -> Non
     with pytest.raises(ArtifactError, match="cannot write"):
         report().save(tmp_path / "folder")
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+    with pytest.raises(ArtifactError, match="name a file"):
+        report().save(Path())
     blocked = report().save(tmp_path / "r.json")
     with pytest.raises(ArtifactError, match="cannot write"):
         report().save(blocked / "below-a-file.json")
@@ -222,3 +224,8 @@ def test_a_failed_write_leaves_the_old_report_and_no_rest(tmp_path: Path) -> Non
 def test_op_shares_are_of_the_sum() -> None:
     ops = op_latencies([("a", "ka", [3e6, 3e6]), ("b", "kb", [1e6])])
     assert [(op.name, op.p50_ms, op.share) for op in ops] == [("a", 3.0, 0.75), ("b", 1.0, 0.25)]
+
+
+def test_an_operation_below_the_tick_of_a_coarse_clock_has_a_time() -> None:
+    (op,) = op_latencies([("a", "ka", [0.0, 0.0, 0.0])])
+    assert (op.p50_ms > 0, op.share) == (True, 1.0)
