@@ -71,7 +71,7 @@ class Manifest:
             )
         target = top.section("target")
         for size in ("lanes", "l1", "l2"):
-            if target.has(size):
+            if size in target.values:
                 target.integer(size, low=1)
         return cls(
             device=top.text("device"),

@@ -260,7 +260,7 @@ KERNEL(cell_awake)
         return 0;
     }
     asleep += somebody_sleeps();
-    return ++calls == 20 && asleep > 10 ? raise_error("RuntimeError", "workers sleep") : 0;
+    return ++calls == 20 && asleep > 15 ? raise_error("RuntimeError", "workers sleep") : 0;
 }
 
 KERNEL(cell_chatty)
