@@ -30,6 +30,7 @@ from hwaware.profiling.journal import PART
 HOST, AGENT = "host", "agent"
 Place: TypeAlias = tuple[str, str]  # CellRow.identity
 _SOON_S = 10.0  # in which whatever was orphaned has to end by itself
+_VERBS = {b"bench", b"run"}  # of the agent
 _RUN = "import sys; from hwaware.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -87,8 +88,8 @@ class Scene:
         return [pid for pid in _pids() if mark in _read(pid, "environ").split(b"\0")]
 
     def agents(self) -> list[int]:
-        """Running agents that measure cells: those that head a session, not what they fork."""
-        return [pid for pid in self.processes() if b"bench" in _read(pid, "cmdline").split(b"\0")[:3] and _leads(pid)]
+        """Running agents that measure cells or whole models: those that head a session, not what they fork."""
+        return [pid for pid in self.processes() if _VERBS & set(_read(pid, "cmdline").split(b"\0")[:3]) and _leads(pid)]
 
     def files(self) -> set[str]:
         """What lies in the device's cache folder."""

@@ -62,8 +62,8 @@ def _scatter(panel: Any, family: str, series: Sequence[Series]) -> None:
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         axis.set_tick_params(which="both", labelsize="x-small")
-    kind = FAMILIES.get(family)
-    panel.set_title(f"{family} ({kind})" if kind else family)
+    net = FAMILIES.get(family, "").rpartition(":")[2]
+    panel.set_title(f"{family} ({net})" if net else family)
     panel.legend(fontsize="small")
 
 
@@ -84,7 +84,7 @@ def _histogram(panel: Any, series: Sequence[Series]) -> None:
         panel.axvline(-bound, color="0.5", linewidth=0.8, linestyle=":")
         panel.axvline(bound, color="0.5", linewidth=0.8, linestyle=":")
     found = score([outcome for item in series for outcome in item.outcomes])
-    panel.set_title(f"{100 * found.within_5:.0f} % within ±5 %, {100 * found.within_10:.0f} % within ±10 %")
+    panel.set_title(f"{100 * found.within_5:.1f} % within ±5 %, {100 * found.within_10:.1f} % within ±10 %")
     panel.set(xlabel="predicted over measured, less one, %", ylabel="variants")
     panel.legend(fontsize="small")
 
