@@ -6,14 +6,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from hwaware.compiler.build import write_object
 from hwaware.compiler.choice import Variant
 from hwaware.compiler.link import link_agent
 from hwaware.compiler.schedules import generate
 from hwaware.compiler.tables import cells_source
 from hwaware.compiler.targets import Target
+from hwaware.compiler.workers import in_processes
 
 # Below this other processes cost more to start than they save; what one of them compiles at a time.
 _WORTH_PROCESSES, _PART = 32, 4
@@ -38,7 +37,7 @@ def _compile(variants: Sequence[Variant], target: Target, folder: Path, jobs: in
     count = 1 if jobs == 1 else -(-len(variants) // _PART)
     parts = [(variants[index::count], folder / f"kernels{index}.o") for index in range(count)]
     # The processes stay for the next bundle; a script needs no guard around its main part for them.
-    Parallel(n_jobs=jobs)(delayed(compile_variants)(part, target, path) for part, path in parts)
+    in_processes(jobs, compile_variants, ((part, target, path) for part, path in parts))
     return [path for _, path in parts]
 
 

@@ -14,11 +14,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from hwaware.compiler.artifact import Artifact, write_agent
 from hwaware.compiler.choice import Chooser, Variant
 from hwaware.compiler.target import Target
+from hwaware.compiler.workers import in_processes
 from hwaware.devices.device import Device
 from hwaware.errors import AgentError, DeviceError
 from hwaware.graph.lower import Program
@@ -118,8 +117,8 @@ class WholeBench:
             return {}
         folders = {name: scratch / f"model{index}" for index, name in enumerate(programs)}
         jobs = min(len(programs), len(os.sched_getaffinity(0)))
-        built = Parallel(n_jobs=jobs)(
-            delayed(_build)(program, self.target, folders[name], self.chooser) for name, program in programs.items()
+        built = in_processes(
+            jobs, _build, ((program, self.target, folders[name], self.chooser) for name, program in programs.items())
         )
         made = {}
         for (name, program), choices in zip(programs.items(), built, strict=True):

@@ -1,0 +1,41 @@
+"""Work in several processes that do not outlive the one that asked for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from joblib import Parallel, delayed
+
+_LOOK_S = 1.0
+
+
+def in_processes(jobs: int, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """`function` of each of the `arguments`, in their order, in up to `jobs` processes that are kept for the next call.
+
+    Raises what `function` raises.
+    """
+    parent = os.getpid()
+    return list(Parallel(n_jobs=jobs)(delayed(_call)(parent, function, *each) for each in arguments))
+
+
+def _call(parent: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    if os.getpid() != parent:
+        _watch()
+    return function(*arguments)
+
+
+@cache  # once a worker
+def _watch() -> None:
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when `parent` is gone: killed, it tells idle workers nothing, and they would stay a while."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)
