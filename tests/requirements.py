@@ -24,6 +24,12 @@ def need_path(path: Path, *, why: str) -> Path:
     return path
 
 
+def need_cpus(count: int) -> None:
+    """This process may use `count` CPUs; otherwise skip, or fail where no test may skip."""
+    if len(os.sched_getaffinity(0)) < count:
+        _absent(f"fewer than {count} CPUs may be used here")
+
+
 def _absent(reason: str) -> None:
     if os.environ.get("HWAWARE_NO_SKIP") == "1":
         pytest.fail(reason)

@@ -108,7 +108,7 @@ int hwa_bench(const hwa_options *options)
     shuffle(order, n, (uint64_t)options->seed);
     hwa_supervise_init();
     hwa_gate gate = {.patience_ms = options->cool_ms};
-    hwa_cool_down(&gate, options->cool_ms);
+    hwa_cool_down(&gate, options->cool_ms); /* a limit that heat sets would be taken for the user's */
     const hwa_lock lock = hwa_lock_take(&cpus, options->lock_frequency);
     bench_child child = {.job = {.options = options, .cpus = &cpus, .lock = &lock}};
     bool heard = true;

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.device_agents.building import Answer, agent_environment, parse_lines, run_agent
-from tests.requirements import need, need_path
+from tests.requirements import need, need_cpus, need_path
 
 QUICK = ("--min-time-ms", "2", "--max-count", "40", "--timeout-ms", "1500")
 FAILURES = {
@@ -177,8 +177,7 @@ def test_workers_are_awake_as_between_the_operations_of_a_model(
 
     On a busy machine a worker may be asleep again when the caller gets on: then another try tells.
     """
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("one cpu")
+    need_cpus(2)
     monkeypatch.setenv("HWA_TEST_AWAKE", "1")
     (tmp_path / "ids").write_text("awake")
     words = ("bench", *QUICK, "--threads", "2", "--only-from", str(tmp_path / "ids"))
