@@ -11,7 +11,7 @@ import pytest
 
 from tests.device_agents.building import run_agent
 from tests.device_agents.sysfs import FIRMWARE, FakeSys
-from tests.requirements import need_path
+from tests.requirements import need_cpus
 
 QUICK = ("--min-time-ms", "1", "--min-count", "3", "--max-count", "10")
 
@@ -148,7 +148,7 @@ def test_the_sentinel_is_timed_around_every_measurement(agent: Path, fake: FakeS
 
 def test_how_soon_threads_meet_is_timed_where_there_are_several(agent: Path, fake: FakeSys) -> None:
     assert (cell(agent, fake)["meeting_before_ns"], cell(agent, fake)["meeting_after_ns"]) == (None, None)
-    need_path(Path("/sys/devices/system/cpu/cpu1"), why="two cpus are needed")
+    need_cpus(2)
     found = cell(agent, fake, "--threads", "2")
     assert 0 < found["meeting_before_ns"] < found["sentinel_before_ns"]
     assert found["meeting_after_ns"] > 0
