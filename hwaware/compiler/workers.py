@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -19,19 +18,13 @@ def in_processes(jobs: int, function: Callable[..., Any], arguments: Iterable[tu
 
     Raises what `function` raises.
     """
-    parent = os.getpid()
-    return list(Parallel(n_jobs=jobs)(delayed(_call)(parent, function, *each) for each in arguments))
+    # Begun with the worker, not with its first job: a parent killed before that has sent none, or half of one.
+    watched = Parallel(n_jobs=jobs, initializer=_watch, initargs=(os.getpid(),))
+    return list(watched(delayed(function)(*each) for each in arguments))
 
 
-def _call(parent: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    if os.getpid() != parent:
-        _watch()
-    return function(*arguments)
-
-
-@cache  # once a worker
-def _watch() -> None:
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+def _watch(parent: int) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -45,3 +47,36 @@ def test_workers_end_with_a_process_that_is_killed() -> None:
     while any(worker.exists() for worker in workers):
         assert time.monotonic() < end, "a worker lives on"
         time.sleep(0.1)
+
+
+def test_workers_end_whose_first_job_did_not_arrive_whole() -> None:
+    program = "from hwaware.compiler.workers import in_processes; in_processes(2, len, [(bytes(1 << 26),)] * 4)"
+    with subprocess.Popen([sys.executable, "-c", program], start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        end = time.monotonic() + 30
+        while not any(b"popen_loky" in _command(word) for word in children.read_text().split()):
+            assert time.monotonic() < end, "no worker was started"
+            time.sleep(0.005)
+        process.kill()
+    try:
+        while _lives(process.pid):
+            assert time.monotonic() < end, "a worker lives on"
+            time.sleep(0.1)
+    finally:
+        if _lives(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return (Path("/proc") / pid / "cmdline").read_bytes()
+    except OSError:
+        return b""  # it has ended
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
