@@ -30,6 +30,7 @@ from hwaware.profiling.journal import PART
 HOST, AGENT = "host", "agent"
 Place: TypeAlias = tuple[str, str]  # CellRow.identity
 _SOON_S = 10.0  # in which whatever was orphaned has to end by itself
+_FREED_S = 120.0  # in which a killed profile's output must be let go of, on a busy machine
 _VERBS = {b"bench", b"run"}  # of the agent
 _RUN = "import sys; from hwaware.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -139,11 +140,18 @@ class Trial:
             finally:
                 if victim == HOST:
                     process.kill()
-            _, said = process.communicate()
+            said = self._last_words(process, victim)
         if victim == AGENT and process.returncode != 0:
             self.stops.append(said.strip().splitlines()[-1])
         self.kept |= self.scene.rows()
         return killed
+
+    def _last_words(self, process: subprocess.Popen[str], victim: str) -> str:
+        """What it said until its end; of a killed one, whatever still holds its output is an error, not waited for."""
+        try:
+            return process.communicate(timeout=_FREED_S if victim == HOST else None)[1]
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"processes of a killed profile go on: {self.scene.processes()}") from None
 
     def _kill_host(self, process: subprocess.Popen[str], moment: float) -> bool:
         try:
