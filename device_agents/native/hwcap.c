@@ -19,7 +19,7 @@ static const capability capabilities[] = {
     {AT_HWCAP2, 13, "i8mm"},   {AT_HWCAP2, 14, "bf16"},   {AT_HWCAP2, 23, "sme"},
 #elif defined(__arm__)
     {AT_HWCAP, 12, "neon"},    {AT_HWCAP, 13, "vfpv3"},   {AT_HWCAP, 16, "vfpv4"},    {AT_HWCAP, 17, "idiva"},
-    {AT_HWCAP, 22, "fphp"},    {AT_HWCAP, 23, "asimdhp"}, {AT_HWCAP, 24, "asimddp"},
+    {AT_HWCAP, 22, "fphp"},    {AT_HWCAP, 23, "asimdhp"}, {AT_HWCAP, 24, "asimddp"},  {AT_HWCAP, 27, "i8mm"},
 #elif defined(__riscv)
     {AT_HWCAP, 'f' - 'a', "f"}, {AT_HWCAP, 'd' - 'a', "d"}, {AT_HWCAP, 'c' - 'a', "c"}, {AT_HWCAP, 'v' - 'a', "v"},
 #endif

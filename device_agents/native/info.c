@@ -22,7 +22,7 @@ static void string_file(hwa_text *line, const char *name, const char *path)
     hwa_text_string(line, name, hwa_read_text(path, text, sizeof text) ? text : NULL);
 }
 
-static void cpu_json(hwa_text *line, int32_t cpu)
+static void cpu_json(hwa_text *line, const hwa_processor *processor, int32_t cpu)
 {
     char path[128];
     hwa_text_key(line, NULL);
@@ -32,12 +32,15 @@ static void cpu_json(hwa_text *line, int32_t cpu)
     hwa_text_known(line, "capacity", hwa_cpu_int(cpu, "cpu_capacity"));
     hwa_text_known(line, "max_khz", hwa_cpu_int(cpu, "cpufreq/cpuinfo_max_freq"));
     hwa_text_known(line, "cur_khz", hwa_cpu_int(cpu, "cpufreq/scaling_cur_freq"));
+    hwa_text_known(line, "scaling_min_khz", hwa_cpu_int(cpu, "cpufreq/scaling_min_freq"));
+    hwa_text_known(line, "scaling_max_khz", hwa_cpu_int(cpu, "cpufreq/scaling_max_freq"));
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", (int)cpu);
     string_file(line, "governor", path);
+    hwa_processor_core_json(line, processor, cpu);
     hwa_text_raw(line, "}");
 }
 
-static void cpus_json(hwa_text *line)
+static void cpus_json(hwa_text *line, const hwa_processor *processor)
 {
     char text[256];
     hwa_cpus cpus;
@@ -48,7 +51,7 @@ static void cpus_json(hwa_text *line)
     hwa_text_key(line, "cpus");
     hwa_text_raw(line, "[");
     for (int32_t i = 0; i < cpus.count; i++) {
-        cpu_json(line, cpus.ids[i]);
+        cpu_json(line, processor, cpus.ids[i]);
     }
     hwa_text_raw(line, "]");
 }
@@ -62,18 +65,32 @@ static int64_t cache_bytes(const char *text)
     return unit > 0 && number > 0 ? number * unit : -1;
 }
 
+/* Of the cpu one thread would be measured on: big cores have other caches than little ones. */
+static int32_t measured_cpu(void)
+{
+    hwa_cpus cpus;
+    char reason[256];
+    return hwa_cpus_choose(NULL, 1, false, &cpus, reason, sizeof reason) ? cpus.ids[0] : 0;
+}
+
+static bool cache_text(int32_t cpu, int index, const char *leaf, char *out, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cache/index%d/%s", (int)cpu, index, leaf);
+    return hwa_read_text(path, out, size);
+}
+
 static void caches_json(hwa_text *line)
 {
+    const int32_t cpu = measured_cpu();
     hwa_text_key(line, "caches");
     hwa_text_raw(line, "[");
     for (int i = 0; i < MAX_CACHES; i++) {
-        char leaf[64], path[128], type[32], size[32];
+        char leaf[64], type[32], size[32];
         snprintf(leaf, sizeof leaf, "cache/index%d/level", i);
-        const int64_t level = hwa_cpu_int(0, leaf);
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/type", i);
-        const bool typed = hwa_read_text(path, type, sizeof type);
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
-        const bool sized = hwa_read_text(path, size, sizeof size) && cache_bytes(size) > 0;
+        const int64_t level = hwa_cpu_int(cpu, leaf);
+        const bool typed = cache_text(cpu, i, "type", type, sizeof type);
+        const bool sized = cache_text(cpu, i, "size", size, sizeof size) && cache_bytes(size) > 0;
         if (level < 0 || !typed || !sized) {
             continue;
         }
@@ -113,6 +130,21 @@ static void machine_json(hwa_text *line, const hwa_processor *processor)
     hwa_text_string(line, "machine_model", processor->model[0] != '\0' ? processor->model : NULL);
 }
 
+/* "raspberrypi,4-model-b", NUL, "brcm,bcm2711": the board first, its chip last. */
+static void compatible_json(hwa_text *line)
+{
+    char text[1024] = "";
+    if (!hwa_read_text("/proc/device-tree/compatible", text, sizeof text)) {
+        hwa_read_text("/sys/firmware/devicetree/base/compatible", text, sizeof text);
+    }
+    hwa_text_key(line, "compatible");
+    hwa_text_raw(line, "[");
+    for (const char *at = text; at < text + sizeof text && *at != '\0'; at += strlen(at) + 1) {
+        hwa_text_string(line, NULL, at);
+    }
+    hwa_text_raw(line, "]");
+}
+
 int hwa_info(void)
 {
     struct utsname name;
@@ -128,10 +160,11 @@ int hwa_info(void)
     hwa_text_bool(&line, "emulated", processor.emulated);
     hwa_text_string(&line, "kernel", named ? name.release : NULL);
     machine_json(&line, &processor);
+    compatible_json(&line);
     hwa_text_string(&line, "cpu_model", processor.model[0] != '\0' ? processor.model : NULL);
     hwa_text_string(&line, "cpu_part", processor.part[0] != '\0' ? processor.part : NULL);
     hwa_processor_features_json(&line, &processor);
-    cpus_json(&line);
+    cpus_json(&line, &processor);
     caches_json(&line);
     hwa_text_known(&line, "memory_bytes", hwa_read_kb_field("/proc/meminfo", "MemTotal"));
     hwa_text_int(&line, "page_bytes", sysconf(_SC_PAGESIZE));

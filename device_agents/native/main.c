@@ -3,6 +3,7 @@
 #include "info.h"
 #include "options.h"
 #include "run.h"
+#include "sysfs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@ enum { USAGE = 2 };
 
 static int usage(void)
 {
-    fputs("usage: agent info\n"
+    fputs("usage: agent info [--sysfs DIR]\n"
           "       agent cells\n"
           "       agent bench [--threads N] [--only-from FILE] [--min-time-ms N] [--min-count N] [--max-count N]\n"
           "                   [--timeout-ms N] [--seed N] [--displace-kb N] [CONDITIONS]\n"
@@ -25,7 +26,12 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     hwa_options options;
-    if (argc == 2 && strcmp(argv[1], "info") == 0) {
+    if (argc >= 2 && strcmp(argv[1], "info") == 0) {
+        if (argc == 4 && strcmp(argv[2], "--sysfs") == 0) {
+            hwa_sysfs_root(argv[3]);
+        } else if (argc != 2) {
+            return usage();
+        }
         return hwa_info();
     }
     if (argc == 2 && strcmp(argv[1], "cells") == 0) {

@@ -47,27 +47,80 @@ static bool find_value(const char *text, const char *key, char *out, size_t size
 
 /* Big and little cores differ: the part is that of the core with the greatest capacity, else of the last one listed,
  * where kernels put the big ones. */
-static void read_arm_part(const char *cpuinfo, hwa_processor *out)
+static void read_arm_cores(const char *cpuinfo, hwa_processor *out)
 {
-    char implementer[16] = "", number[16];
     int64_t most = -1;
-    for (const char *at = strstr(cpuinfo, "processor"); at != NULL; at = strstr(at + 1, "\nprocessor")) {
-        char part[16];
+    const hwa_core *fastest = NULL;
+    const char *at = strstr(cpuinfo, "processor");
+    while (at != NULL && out->count < HWA_MAX_CPUS) {
+        hwa_core *core = &out->cores[out->count];
+        char number[16];
         at += *at == '\n';
-        if (!find_value(at, "processor", number, sizeof number) || !find_value(at, "CPU part", part, sizeof part)) {
+        if (!find_value(at, "processor", number, sizeof number) ||
+            !find_value(at, "CPU part", core->part, sizeof core->part)) {
             break;
         }
-        const int64_t capacity = hwa_cpu_int((int32_t)strtol(number, NULL, 10), "cpu_capacity");
+        find_value(at, "CPU implementer", core->implementer, sizeof core->implementer);
+        core->cpu = (int32_t)strtol(number, NULL, 10);
+        const int64_t capacity = hwa_cpu_int(core->cpu, "cpu_capacity");
         if (capacity >= most) {
             most = capacity;
-            snprintf(out->part, sizeof out->part, "%s", part);
-            find_value(at, "CPU implementer", implementer, sizeof implementer);
+            fastest = core;
         }
+        out->count++;
+        at = strstr(at + 1, "\nprocessor");
     }
-    const char *name = hwa_arm_part_name(implementer, out->part);
+    if (fastest == NULL) {
+        return;
+    }
+    memcpy(out->part, fastest->part, sizeof out->part);
+    const char *name = hwa_arm_part_name(fastest->implementer, fastest->part);
     if (name != NULL) {
         snprintf(out->model, sizeof out->model, "%s", name);
     }
+}
+
+static bool has_word(const char *words, const char *word, size_t length)
+{
+    for (const char *at = words; *(at += strspn(at, " ")) != '\0'; at += strcspn(at, " ")) {
+        if (strcspn(at, " ") == length && strncmp(at, word, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Leaves those of `words` that are in `others` as well. */
+static void keep_common(char *words, const char *others)
+{
+    char *end = words;
+    for (const char *at = words; *(at += strspn(at, " ")) != '\0';) {
+        const size_t length = strcspn(at, " ");
+        if (has_word(others, at, length)) {
+            if (end != words) {
+                *end++ = ' ';
+            }
+            memmove(end, at, length);
+            end += length;
+        }
+        at += length;
+    }
+    *end = '\0';
+}
+
+/* What every listed core can do, for code may come to run on any of them. False when nothing is listed. */
+static bool find_features(const char *cpuinfo, const char *key, char *out, size_t size)
+{
+    char others[VALUE_SIZE];
+    if (!find_value(cpuinfo, key, out, size)) {
+        return false;
+    }
+    for (const char *at = strstr(cpuinfo, "\nprocessor"); at != NULL; at = strstr(at + 1, "\nprocessor")) {
+        if (find_value(at + 1, key, others, sizeof others) && strcmp(out, others) != 0) {
+            keep_common(out, others);
+        }
+    }
+    return true;
 }
 
 /* /proc/sys/kernel/arch (Linux 6.1) names the machine's own architecture even to an emulated process. */
@@ -97,12 +150,12 @@ void hwa_processor_read(hwa_processor *out)
     }
     const bool x86 = strcmp(hwa_arch(), "x86_64") == 0;
     if (!x86) {
-        read_arm_part(cpuinfo, out);
+        read_arm_cores(cpuinfo, out);
     }
     if (out->model[0] == '\0' && !find_value(cpuinfo, "model name", out->model, sizeof out->model)) {
         find_value(cpuinfo, "uarch", out->model, sizeof out->model); /* RISC-V */
     }
-    if (!find_value(cpuinfo, x86 ? "flags" : "Features", out->features, sizeof out->features)) {
+    if (!find_features(cpuinfo, x86 ? "flags" : "Features", out->features, sizeof out->features)) {
         hwa_hwcap_features(out->features, sizeof out->features);
     }
     free(cpuinfo);
@@ -121,4 +174,18 @@ void hwa_processor_features_json(hwa_text *line, const hwa_processor *processor)
         at += n;
     }
     hwa_text_raw(line, "]");
+}
+
+void hwa_processor_core_json(hwa_text *line, const hwa_processor *processor, int32_t cpu)
+{
+    const char *part = NULL, *name = NULL;
+    for (int32_t i = 0; i < processor->count; i++) {
+        const hwa_core *core = &processor->cores[i];
+        if (core->cpu == cpu) {
+            part = core->part;
+            name = hwa_arm_part_name(core->implementer, core->part);
+        }
+    }
+    hwa_text_string(line, "part", part);
+    hwa_text_string(line, "core", name);
 }

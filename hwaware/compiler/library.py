@@ -8,9 +8,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hwaware.compiler.link import agent_objects, compile_sources, run_tool, toolchain
+from hwaware.compiler.link import agent_objects, compile_sources
 from hwaware.compiler.tables import ModelTables, weights_assembly
 from hwaware.compiler.targets import Target
+from hwaware.compiler.toolchain import run_tool, toolchain
 
 _HEADER = """\
 /* A compiled model. Give it memory once, write the inputs, run, read the outputs.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+# What computes: the processor, or the GPU beside it.
+CPU, GPU = "cpu", "gpu"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -16,7 +19,8 @@ class Target:
     full-width multiply-add, `fma_cycles` is the reciprocal throughput, `fma_latency` the cycles until its sum can be
     added to; `loads_per_cycle` counts vector loads, which take turns with multiply-adds where the core has no
     `dual_issue` of the two. `lane_fma` is how many inputs one load brings where a multiply-add can take a lane of a
-    vector, 1 where it can't or gains nothing. `zig` is the triple the executable is linked for.
+    vector, 1 where it can't or gains nothing. `zig` is the triple the executable is linked for. With `tvm` kernels are
+    loaded by TVM's runtime, and the agent is `device_agents/tvm`.
     """
 
     name: str
@@ -35,6 +39,12 @@ class Target:
     loads_per_cycle: float = 2.0
     dual_issue: bool = True
     lane_fma: int = 1
+    tvm: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What computes, `CPU` or `GPU`."""
+        return CPU
 
     def llvm(self) -> dict[str, Any]:
         """The TVM target description."""

@@ -8,10 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 from hwaware.compiler.cores import CORES, FAMILIES, TARGETS
-from hwaware.compiler.target import Target
+from hwaware.compiler.target import CPU, GPU, Target
 from hwaware.errors import BuildError
 
-__all__ = ["Target", "base_target", "host_machine", "plain_target", "restored_target", "target_for"]
+__all__ = [
+    "ARCH",
+    "Target",
+    "base_target",
+    "host_machine",
+    "plain_target",
+    "restored_target",
+    "target_for",
+    "unit_of",
+]  # fmt: skip
+
+# What the identity of a GPU's target has beyond a processor's.
+ARCH = "arch"
 
 _BASES = {target.name: target for target in TARGETS}
 
@@ -25,6 +37,10 @@ def base_target(name: str) -> Target:
 
 def restored_target(identity: Mapping[str, Any]) -> Target:
     """The target a table or an artifact was made for, from its (untrusted) `identity`. Raises BuildError."""
+    if unit_of(identity) == GPU:
+        from hwaware.compiler.cuda.target import restored_cuda_target
+
+        return restored_cuda_target(identity)
     base = base_target(str(identity.get("name")))
     sizes = {name: identity.get(name, getattr(base, name)) for name in ("l1", "l2")}
     for name, size in sizes.items():
@@ -33,6 +49,11 @@ def restored_target(identity: Mapping[str, Any]) -> Target:
                 f"the target {base.name} has a cache {name} of {str(size)[:40]!r} bytes: make its file again"
             )
     return replace(base, **sizes)
+
+
+def unit_of(identity: Mapping[str, Any]) -> str:
+    """What the target of an `identity` computes on, `CPU` or `GPU`."""
+    return GPU if ARCH in identity else CPU
 
 
 def plain_target(machine: str) -> Target:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from hwaware.compiler.link import toolchain
+from hwaware.compiler.cuda.nvcc import nvcc_version
+from hwaware.compiler.cuda.target import CudaTarget
 from hwaware.compiler.targets import Target
+from hwaware.compiler.toolchain import toolchain
 
 
 def toolchain_identity(target: Target) -> dict[str, Any]:
-    """Versions and target; two measurements compare only where these are equal."""
+    """Versions and target; two measurements compare only where these are equal. Raises BuildError without nvcc."""
+    gpu = {"arch": target.arch, "nvcc": nvcc_version()} if isinstance(target, CudaTarget) else {}
     return {
         "hwaware": version("hwaware"),
         "tvm": version("apache-tvm"),
@@ -19,4 +22,5 @@ def toolchain_identity(target: Target) -> dict[str, Any]:
         "cpu": target.cpu,
         "features": ",".join(target.features),
         "lanes": target.lanes,
+        **gpu,
     }

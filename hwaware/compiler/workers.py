@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,8 +20,19 @@ def in_processes(jobs: int, function: Callable[..., Any], arguments: Iterable[tu
     Raises what `function` raises.
     """
     # Begun with the worker, not with its first job: a parent killed before that has sent none, or half of one.
-    watched = Parallel(n_jobs=jobs, initializer=_watch, initargs=(os.getpid(),))
+    watched = Parallel(n_jobs=jobs, initializer=_begin, initargs=(os.getpid(),))
     return list(watched(delayed(function)(*each) for each in arguments))
+
+
+def _begin(parent: int) -> None:
+    # A terminal's Ctrl-C goes to all: what it means is the parent's to decide, and workers end with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _watch(parent)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, whatever it does then."""
+    _watch(os.getppid())
 
 
 def _watch(parent: int) -> None:

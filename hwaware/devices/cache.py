@@ -10,9 +10,17 @@ from hwaware.errors import DeviceError
 
 TIMEOUT_S = 30.0
 
-# $HOME/.cache is the usual place; boards with a read-only or noexec home still have one of the other two.
+# $HOME/.cache is the usual place; a board where that is read-only or noexec still has one of the others, of which any
+# may be so as well. What lies in /dev/shm takes memory.
 # `$HOME` at the start and `$UID` at the end are filled in on the device; the owner is checked, hence no S108.
-SSH_CANDIDATES = ("$HOME/.cache/hwaware", "/tmp/hwaware-$UID", "/data/local/tmp/hwaware")  # noqa: S108
+_TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
+SSH_CANDIDATES = (
+    "$HOME/.cache/hwaware",
+    *(f"{folder}/hwaware-$UID" for folder in _TEMPORARY),
+    "/data/local/tmp/hwaware",
+)
+# What the shell user of an Android may write and run.
+ADB_CANDIDATES = ("/data/local/tmp/hwaware",)
 
 # The folder must be ours (-O) and not a link, for in /tmp anybody could have made it; the probe is executed,
 # because a `noexec` mount takes files happily and only refuses to run them.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hwaware.compiler import link
+from hwaware.compiler import link, toolchain
 from hwaware.compiler.bundle import build_bundle
 from hwaware.compiler.schedules import variant
 from hwaware.compiler.targets import base_target, host_machine, plain_target
@@ -17,8 +19,10 @@ from hwaware.errors import BuildError
 from hwaware.graph.ir import Spec
 from hwaware.graph.workload import Workload
 from tests.device_agents.building import run_agent
+from tests.requirements import need
 
 HOST = plain_target(host_machine())
+DEBIAN = {"aarch64": "arm64", "armv7": "armhf"}
 DENSE = Workload("dense", (Spec((1, 17), "float32"),), Spec((1, 23), "float32"))
 
 
@@ -89,7 +93,7 @@ def test_a_compiler_that_fails(name: str, cache: Path, tmp_path: Path, monkeypat
     compiler = tmp_path / "cc"
     compiler.write_text(script)
     compiler.chmod(0o755)
-    tools = link.Toolchain("cc", (str(compiler),), ("ar",))
+    tools = toolchain.Toolchain("cc", (str(compiler),), ("ar",))
     monkeypatch.setattr(link, "toolchain", lambda target: tools)
     with pytest.raises(BuildError) as caught:
         link.bare_agent(host_machine())
@@ -100,19 +104,63 @@ def test_a_compiler_that_fails(name: str, cache: Path, tmp_path: Path, monkeypat
 
 
 def test_a_compiler_that_is_absent(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tools = link.Toolchain("cc", ("/nonexistent/cc",), ("ar",))
+    tools = toolchain.Toolchain("cc", ("/nonexistent/cc",), ("ar",))
     monkeypatch.setattr(link, "toolchain", lambda target: tools)
     with pytest.raises(BuildError, match="hwaware doctor"):
         link.bare_agent(host_machine())
 
 
 def test_a_compiler_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(toolchain, "_TIMEOUT_S", 0.2)
     with pytest.raises(BuildError, match=r"took longer than 0.2 s"):
-        link.run_tool(["sleep", "5"], tmp_path, "compiling")
+        toolchain.run_tool(["sleep", "5"], tmp_path, "compiling")
 
 
 def test_targets_of_other_machines_are_linked_by_zig() -> None:
     for name in ("aarch64", "armv7", "riscv64"):
         target = base_target(name)
-        assert target.triple == HOST.triple or link.toolchain(target).cc[-1] == target.zig
+        assert target.triple == HOST.triple or toolchain.toolchain(target).cc[-1] == target.zig
+
+
+def no_zig(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it were not installed."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ziglang" else found(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "emulator"),
+    [("aarch64", "aarch64-linux-gnu", "aarch64"), ("armv7", "arm-linux-gnueabihf", "arm")],
+)
+def test_without_zig_a_cross_compiler_of_the_system_links(
+    name: str, prefix: str, emulator: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(f"{prefix}-gcc", package=f"gcc-{prefix} libc6-dev-{DEBIAN[name]}-cross")
+    qemu = need(f"qemu-{emulator}-static", package="qemu-user-static")
+    target = base_target(name)
+    by_zig = toolchain.toolchain(target)
+    no_zig(monkeypatch)
+    assert toolchain.toolchain(target).name == f"{prefix}-gcc"
+    assert by_zig.name == "zig"
+    bundle = build_bundle([variant(DENSE, target)], target, tmp_path / "bundle")
+    script = tmp_path / "agent"
+    script.write_text(f'#!/bin/sh\nexec "{qemu}" "{bundle}" "$@"\n')
+    script.chmod(0o755)
+    cell = run_agent(script, "bench", "--min-time-ms", "1", "--min-count", "2").one("cell")
+    assert min(cell["samples_ns"]) > 0
+
+
+def test_without_any_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_zig(monkeypatch)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = r"nothing here links for riscv64: `pip install ziglang`, or `apt-get install gcc-riscv64-linux-gnu`"
+    with pytest.raises(BuildError, match=said):
+        toolchain.toolchain(base_target("riscv64"))
+
+
+def test_another_compiler_or_release_has_objects_of_its_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = toolchain.toolchain(HOST)
+    first = link.agent_objects(HOST)
+    for other in (replace(tools, version="another"), replace(tools, cc=(*tools.cc, "-DNDEBUG"))):
+        monkeypatch.setattr(link, "toolchain", lambda target, other=other: other)
+        assert {path.parent for path in link.agent_objects(HOST)}.isdisjoint(path.parent for path in first)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hwaware.compiler.link import compile_sources, link_agent, toolchain
+from hwaware.compiler.link import compile_sources, link_agent
 from hwaware.compiler.targets import base_target
+from hwaware.compiler.toolchain import toolchain
 from tests.device_agents.building import SOURCES, parse_lines
 from tests.device_agents.sysfs import FakeSys
 from tests.requirements import need

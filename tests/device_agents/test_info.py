@@ -10,8 +10,13 @@ import pytest
 
 from device_agents import NATIVE
 from tests.device_agents.building import RELEASED, SANITIZED, build_agent, run_agent
+from tests.device_agents.sysfs import FakeSys
 
 MIB = 1 << 20
+CPU_MEMBERS = {
+    *("id", "online", "capacity", "governor", "part", "core"),
+    *("max_khz", "cur_khz", "scaling_min_khz", "scaling_max_khz"),
+}
 
 
 @pytest.fixture(scope="module", params=[RELEASED, SANITIZED], ids=["released", "sanitized"])
@@ -45,10 +50,50 @@ def test_info_has_every_member(bare: Path) -> None:
         "caches",
         "thermal",
         "os",
+        "compatible",
     } <= set(facts)
     assert facts["features"]
-    assert all(set(cpu) == {"id", "online", "capacity", "max_khz", "cur_khz", "governor"} for cpu in facts["cpus"])
+    assert all(set(cpu) == CPU_MEMBERS for cpu in facts["cpus"])
     assert all(cache["bytes"] > 0 for cache in facts["caches"])
+
+
+@pytest.mark.skipif(Path("/proc/device-tree").exists(), reason="this machine has a device tree of its own")
+def test_a_board_as_its_kernel_describes_it(bare: Path, tmp_path: Path) -> None:
+    sys = FakeSys(tmp_path)
+    tree = sys.path("firmware/devicetree/base")
+    tree.mkdir(parents=True)
+    (tree / "model").write_bytes(b"Radxa ROCK 5B\0")
+    (tree / "compatible").write_bytes(b"radxa,rock-5b\0rockchip,rk3588\0")
+    sys.zone(0, 41_500, {}, "soc-thermal")
+    sys.zone(1, -3_000, {}, "gpu")
+    cpus = sys.cpus
+    sys.write("devices/system/cpu/possible", f"0-{cpus[-1]}")
+    sys.write("devices/system/cpu/online", f"0-{cpus[-1]}")
+    for cpu in cpus:
+        size = "512K" if cpu == cpus[-1] else "128K"  # a big core's, and a little one's
+        for leaf, text in (("level", "2"), ("type", "Unified"), ("size", size)):
+            sys.write(f"devices/system/cpu/cpu{cpu}/cache/index0/{leaf}", text)
+        sys.write(f"devices/system/cpu/cpu{cpu}/cpu_capacity", "1024" if cpu == cpus[-1] else "485")
+    answer = run_agent(bare, "info", "--sysfs", tmp_path)
+    facts = answer.one("info")
+    assert facts["machine_model"] == "Radxa ROCK 5B"
+    assert facts["compatible"] == ["radxa,rock-5b", "rockchip,rk3588"]
+    assert facts["thermal"] == [{"type": "soc-thermal", "milli_c": 41_500}, {"type": "gpu", "milli_c": -3_000}]
+    told = {cpu["id"]: cpu for cpu in facts["cpus"]}
+    assert {name: told[cpus[-1]][name] for name in ("max_khz", "cur_khz", "scaling_min_khz", "scaling_max_khz")} == {
+        "max_khz": 1_800_000,
+        "cur_khz": 1_800_000,
+        "scaling_min_khz": 600_000,
+        "scaling_max_khz": 1_500_000,
+    }
+    assert told[cpus[-1]]["governor"] == "ondemand"
+    assert facts["caches"] == [{"level": 2, "type": "Unified", "bytes": 512 << 10}]
+
+
+def test_without_a_device_tree_there_is_none(bare: Path, tmp_path: Path) -> None:
+    facts = run_agent(bare, "info", "--sysfs", FakeSys(tmp_path).root).one("info")
+    assert facts["compatible"] == [] or Path("/proc/device-tree").exists()
+    assert facts["caches"] == facts["thermal"] == []
 
 
 def test_bare_agent_has_nothing_to_measure(bare: Path) -> None:
@@ -72,6 +117,8 @@ def test_release_with_kernels_stays_under_a_mebibyte(released: Path) -> None:
         (),
         ("unknown",),
         ("info", "more"),
+        ("info", "--sysfs"),
+        ("info", "--cpu", "0"),
         ("bench", "--threads", "0"),
         ("bench", "--threads", "two"),
         ("bench", "--threads"),
