@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from tests.sshd import Sshd, start_sshd
 
+# Not imported where they are used: each import would be an adb server of its own, and only the last one is found.
+pytest_plugins = ["tests.adb.fixtures"]
+
 # The same examples on every run of CI; elsewhere new ones each time.
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("HWAWARE_NO_SKIP") == "1":
@@ -23,8 +26,12 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def worker_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests side by side are users side by side: a device belongs to one at a time, so each has a cache of its own."""
+    """Tests side by side are users side by side: a device belongs to one at a time, so each has a cache of its own.
+
+    None of them has an ssh configuration.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWAWARE_SSH_CONFIG", os.devnull)
         if "PYTEST_XDIST_WORKER" in os.environ:
             patch.setenv("HWAWARE_CACHE", str(tmp_path_factory.mktemp("worker") / "cache"))
         yield

@@ -75,8 +75,10 @@ class Sshd:
         self.process = _launch(self.folder, self.port)
 
 
-def start_sshd(folder: Path, environment: Mapping[str, str] | None = None, *, sftp: bool = True) -> Sshd:
-    """Start a server in `folder`; `environment` is set for every login (SetEnv)."""
+def start_sshd(
+    folder: Path, environment: Mapping[str, str] | None = None, *, sftp: bool = True, forced: str | None = None
+) -> Sshd:
+    """Start a server in `folder`; `environment` is set for every login (SetEnv), `forced` what each command goes to."""
     home = folder / "home"
     home.mkdir(parents=True)
     for name in ("host_key", "user_key"):
@@ -86,14 +88,14 @@ def start_sshd(folder: Path, environment: Mapping[str, str] | None = None, *, sf
     settings = {"HOME": str(home)} | dict(environment or {})
     for _ in range(5):
         port = _free_port()
-        (folder / "config").write_text(_config(folder, port, settings, sftp))
+        (folder / "config").write_text(_config(folder, port, settings, sftp, forced))
         process = _launch(folder, port)
         if process.poll() is None:
             return Sshd(folder, port, process)
     raise RuntimeError(f"sshd does not start: {(folder / 'log').read_text()}")
 
 
-def _config(folder: Path, port: int, environment: Mapping[str, str], sftp: bool) -> str:
+def _config(folder: Path, port: int, environment: Mapping[str, str], sftp: bool, forced: str | None) -> str:
     variables = " ".join(f'"{name}={value}"' for name, value in environment.items())
     lines = [
         f"Port {port}",
@@ -111,6 +113,8 @@ def _config(folder: Path, port: int, environment: Mapping[str, str], sftp: bool)
     ]
     if sftp:
         lines.append("Subsystem sftp internal-sftp")
+    if forced is not None:
+        lines.append(f"ForceCommand {forced}")
     return "\n".join(lines) + "\n"
 
 

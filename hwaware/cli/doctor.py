@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at everything; the exit status is 1 only if something every use needs is missing."""
-    checks = [_library(*row) for row in _LIBRARIES] + [_tool(*row) for row in _TOOLS] + [_linker(), _agent()]
+    checks = [_library(*row) for row in _LIBRARIES] + [_tool(*row) for row in _TOOLS] + [_linker(), _nvcc(), _agent()]
     lines = []
     for check in checks:
         mark = "ok     " if check.ok else "missing"
@@ -80,12 +80,21 @@ def _tool(name: str, needed_for: str, install: str) -> Check:
 
 def _linker() -> Check:
     def found() -> str:
-        from hwaware.compiler.link import toolchain
         from hwaware.compiler.targets import host_machine, plain_target
+        from hwaware.compiler.toolchain import toolchain
 
         return f"{toolchain(plain_target(host_machine())).name} links for this machine"
 
     return _attempt("linker", found, "building anything", _PIP)
+
+
+def _nvcc() -> Check:
+    def found() -> str:
+        from hwaware.compiler.cuda.nvcc import find_nvcc, nvcc_version
+
+        return f"{find_nvcc()}, CUDA {nvcc_version()}"
+
+    return _attempt("nvcc", found, "the GPUs of CUDA boards", "install the CUDA toolkit, or set CUDA_PATH")
 
 
 def _agent() -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,11 +42,43 @@ class Progress:
             self._bar.update(self._task, completed=done, total=total, note=note)
 
 
+class ProgressOf:
+    """A step counter a device; silent unless stderr is a terminal."""
+
+    def __init__(self, bar: Any, tasks: Mapping[str, Any]) -> None:
+        self._bar = bar
+        self._tasks = tasks
+
+    def update(self, name: str, done: int, total: int, note: str = "") -> None:
+        """The device `name` stands at `done` of `total` steps."""
+        if self._bar is not None:
+            self._bar.update(self._tasks[name], completed=done, total=total, note=note)
+
+    def finish(self, name: str) -> None:
+        """The device `name` is done."""
+        if self._bar is not None:
+            self._bar.update(self._tasks[name], completed=1, total=1, note="done")
+
+
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Progress]:
     """A progress bar of `total` steps on stderr, or nothing where stderr is not a terminal."""
+    with _bar() as bar:
+        yield Progress(bar, None if bar is None else bar.add_task(description, total=total, note=""))
+
+
+@contextmanager
+def progress_of(names: Sequence[str]) -> Iterator[ProgressOf]:
+    """A bar for each of `names`, or nothing where stderr is not a terminal."""
+    with _bar() as bar:
+        tasks = {} if bar is None else {name: bar.add_task(name, total=0, note="waiting") for name in names}
+        yield ProgressOf(bar, tasks)
+
+
+@contextmanager
+def _bar() -> Iterator[Any]:
     if not sys.stderr.isatty():
-        yield Progress(None, None)
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -60,4 +92,4 @@ def progress(description: str, total: int) -> Iterator[Progress]:
         TextColumn("{task.fields[note]}"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Progress(bar, bar.add_task(description, total=total, note=""))
+        yield bar

@@ -1,6 +1,6 @@
 """Where a device is: the three URL forms, checked before anything is stored or dialled.
 
-``local`` | ``ssh://USER@HOST[:PORT]`` | ``adb:SERIAL``. A part that could be read as an option or a path
+``local`` | ``ssh://[USER@]HOST[:PORT]`` | ``adb:SERIAL``. A part that could be read as an option or a path
 (leading ``-``, ``/``, blanks) is refused here, so that nothing behind this module has to think about it.
 """
 
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from hwaware.errors import DeviceError
 
-FORMS = "local, ssh://USER@HOST[:PORT] or adb:SERIAL"
-DEFAULT_SSH_PORT = 22
+FORMS = "local, ssh://[USER@]HOST[:PORT] or adb:SERIAL"
 
 _SSH = re.compile(r"ssh://(?:(?P<user>[^@/]*)@)?(?P<host>\[[^]/]*\]|[^:/@\[\]]*)(?::(?P<port>[^/@]*))?/?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -29,20 +28,19 @@ class LocalAddress:
 
 @dataclass(frozen=True)
 class SshAddress:
-    """A login on a machine that runs an SSH server; `host` is a name, an IPv4 or a bare IPv6 address."""
+    """What an SSH URL says; what it leaves out, the user's ssh configuration may say.
 
-    user: str
+    `host` is a name, an alias in that configuration, an IPv4 or a bare IPv6 address.
+    """
+
+    user: str | None
     host: str
-    port: int = DEFAULT_SSH_PORT
-
-    @property
-    def host_key_name(self) -> str:
-        """The host as a known_hosts file writes it."""
-        return self.host if self.port == DEFAULT_SSH_PORT else f"[{self.host}]:{self.port}"
+    port: int | None = None
 
     def __str__(self) -> str:
+        user = f"{self.user}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.user}@{host}:{self.port}"
+        return f"{user}{host}:{self.port}" if self.port else f"{user}{host}"
 
 
 @dataclass(frozen=True)
@@ -66,19 +64,29 @@ def parse_address(url: str) -> Address:
         return AdbAddress(serial)
     if not url.startswith("ssh://"):
         raise _refusal(url, "the form is unknown")
+    return parse_ssh(url)
+
+
+def parse_ssh(url: str) -> SshAddress:
+    """The address in an ssh:// URL; raises DeviceError naming the part that is wrong."""
     found = _SSH.fullmatch(url)
     if found is None:
         raise _refusal(url, "it has parts beyond user, host and port")
     return SshAddress(_user(url, found["user"]), _host(url, found["host"]), _port(url, found["port"]))
 
 
-def _user(url: str, user: str | None) -> str:
+def missing_user(address: SshAddress) -> DeviceError:
+    """The refusal of an address without a user, where nothing else gives one either."""
+    return _refusal(f"ssh://{address}", "the user is missing")
+
+
+def _user(url: str, user: str | None) -> str | None:
     if user is None:
-        raise _refusal(url, "the user is missing")
+        return None
     if ":" in user:
         raise DeviceError(
             "a device URL carries no password: give a key with --key FILE, or load one with ssh-add, "
-            "and write ssh://USER@HOST[:PORT]"
+            "and write ssh://[USER@]HOST[:PORT]"
         )
     if not _USER.fullmatch(user):
         raise _refusal(url, f"the user {user!r} is not a login name")
@@ -102,9 +110,9 @@ def _host(url: str, host: str) -> str:
     return host.lower()
 
 
-def _port(url: str, port: str | None) -> int:
+def _port(url: str, port: str | None) -> int | None:
     if port is None:
-        return DEFAULT_SSH_PORT
+        return None
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise _refusal(url, f"the port {port!r} is not a number from 1 to 65535")
     return int(port)

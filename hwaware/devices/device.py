@@ -11,14 +11,17 @@ from types import TracebackType
 from typing import Self
 
 from hwaware.devices.address import AdbAddress, LocalAddress, parse_address
-from hwaware.devices.cache import SSH_CANDIDATES
+from hwaware.devices.android.build import with_build
+from hwaware.devices.cache import ADB_CANDIDATES, SSH_CANDIDATES
 from hwaware.devices.facts import DeviceFacts
+from hwaware.devices.gpu import gpu_of
 from hwaware.devices.inventory import DeviceEntry, Inventory
 from hwaware.devices.link import Link
 from hwaware.devices.local import LocalLink
 from hwaware.devices.output import one_line
+from hwaware.devices.power_mode import power_mode
 from hwaware.devices.transport import Transport
-from hwaware.errors import AgentError, DeviceError
+from hwaware.errors import AgentError
 
 _MACHINE = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _UNAME_S = 30.0
@@ -60,7 +63,11 @@ class Device:
                 )
             facts = DeviceFacts.from_json(done.stdout, f"device {self.name}")
             # The agent cannot hash itself; it lies under its hash.
-            self._facts = replace(facts, agent_sha256=agent.split("/")[-2])
+            told = replace(facts, agent_sha256=agent.split("/")[-2])
+            gpu = gpu_of(self.transport, told.compatible, build_agent)
+            told = replace(told, power_mode=power_mode(self.transport, told), gpu=gpu)
+            is_adb = isinstance(parse_address(self.url), AdbAddress)
+            self._facts = with_build(told, self.transport) if is_adb else told
         return self._facts
 
     def close(self) -> None:
@@ -89,16 +96,14 @@ def _link(entry: DeviceEntry, inventory: Inventory) -> tuple[Link, tuple[str, ..
     address = parse_address(entry.url)
     if isinstance(address, LocalAddress):
         return LocalLink(entry.name), _local_candidates(entry)
+    chosen = os.environ.get("HWAWARE_REMOTE_CACHE") or entry.cache
     if isinstance(address, AdbAddress):
-        raise DeviceError(
-            f"device {entry.name}: ADB devices are not supported by this version yet; reach the board over "
-            "SSH: "
-            f"`hwaware devices add {entry.name} ssh://USER@HOST --force`"
-        )
+        from hwaware.devices.adb import AdbLink
+
+        return AdbLink(entry.name, address.serial), (chosen,) if chosen else ADB_CANDIDATES
     from hwaware.devices.ssh import SshLink
 
     link = SshLink(entry.name, address, key_file=entry.key_file, known_hosts=inventory.known_hosts)
-    chosen = os.environ.get("HWAWARE_REMOTE_CACHE") or entry.cache
     return link, (chosen,) if chosen else SSH_CANDIDATES
 
 

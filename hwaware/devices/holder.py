@@ -68,6 +68,10 @@ class Holder:
             return False
         return _started(self.pid) != self.started
 
+    def is_this_process(self) -> bool:
+        """Whether it is the one that asks."""
+        return (self.machine, self.pid, self.started) == (_machine(), os.getpid(), _started(os.getpid()) or 0)
+
     def __str__(self) -> str:
         return f"{self.user}@{self.host} (process {self.pid}) since {self.since}"
 

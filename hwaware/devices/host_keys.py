@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwaware.devices.address import SshAddress
 from hwaware.devices.inventory import write_whole
+from hwaware.devices.ssh_hop import SshHop
 from hwaware.errors import DeviceError, HostKeyError
 
 if TYPE_CHECKING:
@@ -34,23 +34,23 @@ def load_host_keys(path: Path) -> HostKeys:
     return keys
 
 
-def trusted_key(path: Path, address: SshAddress) -> PKey | None:
-    """The key trusted for `address`, or None."""
-    found = load_host_keys(path).lookup(address.host_key_name)
+def trusted_key(path: Path, name: str) -> PKey | None:
+    """The key trusted under `name` (SshHop.key_name), or None."""
+    found = load_host_keys(path).lookup(name)
     return next(iter(found.values())) if found else None
 
 
-def store_host_key(path: Path, address: SshAddress, key: PKey | None) -> None:
-    """Trust `key`, and only it, for `address`; None forgets the address."""
+def store_host_key(path: Path, name: str, key: PKey | None) -> None:
+    """Trust `key`, and only it, under `name`; None forgets the name."""
     entries = load_host_keys(path)
     kept = [
-        f"{name} {key_type} {old.get_base64()}"
-        for name in entries
-        if name != address.host_key_name
-        for key_type, old in entries[name].items()
+        f"{other} {key_type} {old.get_base64()}"
+        for other in entries
+        if other != name
+        for key_type, old in entries[other].items()
     ]
     if key is not None:
-        kept.append(f"{address.host_key_name} {key.get_name()} {key.get_base64()}")
+        kept.append(f"{name} {key.get_name()} {key.get_base64()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, "".join(f"{line}\n" for line in kept))
@@ -58,21 +58,20 @@ def store_host_key(path: Path, address: SshAddress, key: PKey | None) -> None:
         raise DeviceError(f"cannot write the host keys {path}: {error.strerror}") from error
 
 
-def unknown_key(device: str, address: SshAddress, key: PKey) -> HostKeyError:
+def unknown_key(device: str, hop: SshHop, key: PKey) -> HostKeyError:
     """The refusal of a host nobody has trusted yet."""
     return HostKeyError(
-        f"device {device}: the host key of {address} is not trusted yet ({described(key)}); compare it "
-        "with the "
-        f"board's own and accept it with `hwaware devices trust {device}`"
+        f"device {device}: the host key of {hop} is not trusted yet ({described(key)}); compare it with "
+        f"{'that host' if hop.is_jump else 'the board'}'s own and accept it with `hwaware devices trust {device}`"
     )
 
 
-def changed_key(device: str, address: SshAddress, key: PKey, trusted: PKey) -> HostKeyError:
+def changed_key(device: str, hop: SshHop, key: PKey, trusted: PKey) -> HostKeyError:
     """The refusal of a host that shows another key than the trusted one."""
     return HostKeyError(
-        f"device {device}: the host key of {address} has changed: trusted {described(trusted)}, now "
-        f"{described(key)}; if the board was set up anew, accept it with `hwaware devices trust {device} "
-        "--replace`, otherwise something else answers at this address"
+        f"device {device}: the host key of {hop} has changed: trusted {described(trusted)}, now {described(key)}; if "
+        f"{'that host' if hop.is_jump else 'the board'} was set up anew, accept it with "
+        f"`hwaware devices trust {device} --replace`, otherwise something else answers at this address"
     )
 
 

@@ -4,7 +4,8 @@ The lease is a folder, ``CACHE/lease``, made by mkdir, which either makes it or 
 (whose), ``holder`` (JSON for the message to others), ``heartbeat`` (boot id and uptime of the device, renewed
 every 10 s; the uptime, because a board's clock jumps when it first hears the time). A lease is stale, and
 taken over, if its heartbeat is 60 s old or from before the device's last boot, or if its holder ran on this
-machine and has ended. Different logins on one board have different caches and do not see each other's leases.
+machine and has ended, or is this very process and does not hold it any more. Different logins on one board
+have different caches and do not see each other's leases.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ STALE_S = 60.0
 _POLL_S = 1.0
 _SCRIPT_S = 30.0
 _TRIES = 20
+# Tokens of leases that this process holds: one that it lost with a link is nobody's.
+_OURS: set[str] = set()
 _SECONDS = re.compile(r"[0-9]{1,15}")
 
 
@@ -42,7 +45,8 @@ class _Held:
     holder: str
 
     def stale(self) -> bool:
-        if Holder.parse(self.holder).has_ended():
+        holder = Holder.parse(self.holder)
+        if holder.has_ended() or (holder.is_this_process() and self.token not in _OURS):
             return True
         boot, _, uptime = self.heartbeat.partition(" ")
         now_boot, _, now_uptime = self.now.partition(" ")
@@ -52,13 +56,13 @@ class _Held:
 
 
 class Lease:
-    """A lease that is held; `work` is a folder of its own on the device that goes with it."""
+    """A lease that is held; `token` tells it from others, `work` is a folder on the device that goes with it."""
 
     def __init__(self, link: Link, cache: str, token: str) -> None:
         self.work = f"{cache}/work-{token}"
+        self.token = token
         self._link = link
         self._cache = cache
-        self._token = token
         self._lost: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease of {link.name}", daemon=True)
@@ -79,13 +83,13 @@ class Lease:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(_SCRIPT_S)
-        _run(self._link, RELEASE, self._cache, self._token)
+        _run(self._link, RELEASE, self._cache, self.token)
 
     def _beat(self) -> None:
         renewed = time.monotonic()
         while not self._ended.wait(HEARTBEAT_S):
             try:
-                answer = _run(self._link, HEARTBEAT, self._cache, self._token).stdout.strip()
+                answer = _run(self._link, HEARTBEAT, self._cache, self.token).stdout.strip()
             except DeviceError as error:
                 # One slow answer is no loss; a minute of them is what others take for death.
                 if time.monotonic() - renewed > STALE_S:
@@ -106,6 +110,7 @@ def leased(link: Link, cache: str, wait: float, on_wait: Callable[[str], None] |
     """
     token = secrets.token_hex(16)
     lease = Lease(link, cache, token)
+    _OURS.add(token)
     try:
         _acquire(link, cache, token, wait, on_wait)
         lease.start()
@@ -118,7 +123,10 @@ def leased(link: Link, cache: str, wait: float, on_wait: Callable[[str], None] |
         except DeviceError as failure:
             error.add_note(f"the lease of {link.name} expires by itself within {STALE_S:g} s: {failure}")
         raise
-    lease.stop()
+    else:
+        lease.stop()
+    finally:
+        _OURS.discard(token)
 
 
 def _acquire(link: Link, cache: str, token: str, wait: float, on_wait: Callable[[str], None] | None) -> None:

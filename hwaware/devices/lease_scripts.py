@@ -32,6 +32,8 @@ beat= token= holder= old=
 { read -r token <"$lease/token"; } 2>/dev/null
 { read -r holder <"$lease/holder"; } 2>/dev/null
 [ -n "$(find "$lease" -prune -mmin +1 2>/dev/null)" ] && old=old
+# Small BusyBoxes have no -mmin: what has no heartbeat gets one here, which will be old in a minute.
+[ -n "$beat$old" ] || { printf '%s %s\\n' "$boot" "$up" >"$lease/heartbeat"; } 2>/dev/null
 printf 'held\\n%s %s\\n%s\\n%s\\n%s\\n%s\\n' "$boot" "$up" "$beat" "$old" "$token" "$holder"
 """
 )

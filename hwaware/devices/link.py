@@ -1,4 +1,4 @@
-"""What a way to a device must be able to do; `local`, `ssh` differ in nothing else.
+"""What a way to a device must be able to do; `local`, `ssh` and `adb` differ in nothing else.
 
 Everything on top (cache folder, checked uploads, lease) is written once, against this, in POSIX shell.
 """
@@ -29,8 +29,8 @@ class DeviceTimeoutError(DeviceError):
 class Completed:
     """A command that has ended by itself.
 
-    `returncode` is negative if a signal ended it (locally minus its number; over SSH always -1). `stderr` is
-    the last MiB.
+    `returncode` is negative if a signal ended it: minus its number (over SSH always -1; over ADB, where a shell tells
+    it, a status from 129 to 192 that a command gives itself counts as a signal too). `stderr` is the last MiB.
     """
 
     argv: tuple[str, ...]

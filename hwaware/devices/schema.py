@@ -23,6 +23,10 @@ class Fields:
         self._document = document
         self._where = where
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the object has the field at all."""
+        return name in self._document
+
     def integer(self, name: str, least: int = 0) -> int:
         """An integer from `least` to 2^63 - 1."""
         value = self._get(name)

@@ -8,13 +8,19 @@ from pathlib import Path
 from hwaware.devices.address import SshAddress
 from hwaware.devices.link import Completed, OnLine
 from hwaware.devices.ssh_command import run_command
-from hwaware.devices.ssh_connect import Timeouts, connect
+from hwaware.devices.ssh_config import route_to
+from hwaware.devices.ssh_connect import connect
 from hwaware.devices.ssh_files import receive_file, send_file
+from hwaware.devices.ssh_limits import Timeouts
+from hwaware.devices.ssh_questions import Ask, terminal
 from hwaware.devices.ssh_session import SshSession
 
 
 class SshLink:
-    """Link over SSH; see Link for what the methods promise. Connects and logs in at once."""
+    """Link over SSH; see Link for what the methods promise. Connects and logs in at once.
+
+    `ask` answers what keys do not: passwords and passphrases, by default those typed on the terminal.
+    """
 
     def __init__(
         self,
@@ -24,9 +30,11 @@ class SshLink:
         key_file: str | None,
         known_hosts: Path,
         timeouts: Timeouts | None = None,
+        ask: Ask | None = None,
     ) -> None:
         limits = timeouts or Timeouts()
-        self._session = SshSession(name, connect(name, address, key_file, known_hosts, limits), limits)
+        route = route_to(name, address, key_file)
+        self._session = SshSession(name, connect(name, route, known_hosts, ask or terminal(), limits), limits)
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hwaware.devices.link import Completed, DeviceTimeoutError, OnLine
 from hwaware.devices.output import MAX_LINE_BYTES, OutputCollector, one_line
 from hwaware.devices.ssh_session import SshSession
+from hwaware.devices.stop_script import STOP
 from hwaware.errors import AgentError, DeviceError
 
 if TYPE_CHECKING:
@@ -31,20 +32,6 @@ group=0
 printf '%s %s %s\\n' "$1" "$$" "$group"
 shift
 exec "$@"
-"""
-
-# Stops the group unless this very script is part of it (a server that gives channels no session of their
-# own).
-_STOP = """
-own=
-{ read -r pid name state parent own rest </proc/$$/stat; } 2>/dev/null
-target=$1
-if [ "$2" -gt 1 ] && [ "$2" != "$own" ]; then target=-$2; fi
-kill -TERM "$target" 2>/dev/null
-tries=0
-while [ "$tries" -lt 2 ] && kill -0 "$target" 2>/dev/null; do sleep 1; tries=$((tries + 1)); done
-kill -KILL "$target" 2>/dev/null
-exit 0
 """
 
 
@@ -154,7 +141,7 @@ def _stop(session: SshSession, output: _Output, cause: BaseException) -> None:
     if output.process is None or not session.alive:
         return
     try:
-        stop = ["sh", "-c", _STOP, "hwaware", *output.process]
+        stop = ["sh", "-c", STOP, "hwaware", *output.process]
         run_command(session, stop, timeout=_STOP_S, stop_on_error=False)
     except DeviceError as error:
         cause.add_note(f"process {output.process[0]} may still run on {session.name}: {error}")

@@ -1,179 +1,129 @@
-"""Opening an SSH connection: every step has a time limit and every failure says what to do about it."""
+"""Opening an SSH connection, hop by hop: every step has a time limit and every failure says what to do about it."""
 
 from __future__ import annotations
 
 import logging
-import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwaware.devices.address import SshAddress
-from hwaware.devices.host_keys import changed_key, load_host_keys, unknown_key
+from hwaware.devices.host_keys import changed_key, trusted_key, unknown_key
 from hwaware.devices.link import DeviceTimeoutError
+from hwaware.devices.output import one_line
+from hwaware.devices.ssh_dial import dial
+from hwaware.devices.ssh_hop import OpenHop, SshHop
+from hwaware.devices.ssh_limits import KEEPALIVE_S, Timeouts
+from hwaware.devices.ssh_login import Login
+from hwaware.devices.ssh_questions import Ask
+from hwaware.devices.ssh_refusals import broken_login, refused_login
 from hwaware.errors import DeviceError
 
 if TYPE_CHECKING:
-    from paramiko import PKey, SSHClient
-
-# A dead peer answers nothing at all: TCP gives up on unacknowledged data, keepalives included, after this
-# long.
-KEEPALIVE_S = 15
-_DEAD_PEER_MS = 60_000
+    from paramiko import PKey, Transport
 
 
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds each step may take; `transfer` is the longest silence while a file is copied."""
-
-    connect: float = 10.0
-    banner: float = 15.0
-    auth: float = 20.0
-    channel: float = 15.0
-    transfer: float = 60.0
-
-
-def connect(device: str, address: SshAddress, key_file: str | None, known_hosts: Path, timeouts: Timeouts) -> SSHClient:
-    """A logged-in client. Raises HostKeyError, DeviceTimeoutError or DeviceError."""
-    import paramiko
-
-    _silence_paramiko()
-
-    class Refuse(paramiko.MissingHostKeyPolicy):
-        def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:
-            raise unknown_key(device, address, key)
-
-    if key_file is not None and not Path(key_file).is_file():
-        raise DeviceError(
-            f"device {device}: the key file {key_file} does not exist; name another with `hwaware devices "
-            "add "
-            f"{device} ssh://{address} --key FILE --force`"
-        )
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(Refuse())
-    client.get_host_keys().update(load_host_keys(known_hosts))
-    started = time.monotonic()
-    stream = _dial(device, address, timeouts)
+def connect(
+    device: str, route: Sequence[SshHop], known_hosts: Path, ask: Ask | None, timeouts: Timeouts
+) -> list[OpenHop]:
+    """Log in to each server of `route` through the one before. Raises HostKeyError or another DeviceError."""
+    opened: list[OpenHop] = []
     try:
-        client.connect(
-            address.host,
-            address.port,
-            address.user,
-            sock=stream,
-            key_filename=key_file,
-            allow_agent=key_file is None,
-            look_for_keys=key_file is None,
-            timeout=timeouts.banner,
-            banner_timeout=timeouts.banner,
-            auth_timeout=timeouts.auth,
-            channel_timeout=timeouts.channel,
-        )
-        opened = client.get_transport()
-        if opened is None:
-            raise paramiko.SSHException("the connection was closed")
-        opened.set_keepalive(KEEPALIVE_S)
-    except BaseException as error:
-        opened = client.get_transport()
-        greeted = opened is not None and opened.initial_kex_done
-        client.close()
-        stream.close()
-        if isinstance(error, paramiko.BadHostKeyException):
-            raise changed_key(device, address, error.key, error.expected_key) from error
-        if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
-            if greeted:
-                raise _login_failed(device, address, key_file, error, timeouts) from error
-            raise _no_handshake(device, address, error, time.monotonic() - started, timeouts) from error
+        for hop in route:
+            opened.append(open_hop(device, hop, opened[-1] if opened else None, known_hosts, ask, timeouts))
+    except BaseException:
+        close_hops(opened)
         raise
-    return client
+    return opened
 
 
-def fetch_host_key(device: str, address: SshAddress, timeouts: Timeouts, known: PKey | None = None) -> PKey:
-    """The key the host shows now, without logging in; of `known`'s type if the host has one of that type."""
+def close_hops(opened: Sequence[OpenHop]) -> None:
+    """End the connections, the last one first."""
+    for one in reversed(opened):
+        one.transport.close()
+
+
+def open_hop(
+    device: str, hop: SshHop, previous: OpenHop | None, known_hosts: Path, ask: Ask | None, timeouts: Timeouts
+) -> OpenHop:
+    """Log in to `hop`, through `previous` if there is one; see connect. `ask` answers what keys do not."""
     import paramiko
 
-    _silence_paramiko()
+    known = trusted_key(known_hosts, hop.key_name)
+    transport = _greeted(device, hop, previous, timeouts, known)
+    try:
+        key = transport.get_remote_server_key()
+        if known is None:
+            raise unknown_key(device, hop, key)
+        if key != known:
+            raise changed_key(device, hop, key, known)
+        login = Login(hop, transport, ask)
+        if not login.run():
+            raise refused_login(device, login, asked=ask is not None)
+        transport.set_keepalive(KEEPALIVE_S)
+    except BaseException as error:
+        transport.close()
+        if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
+            raise broken_login(device, hop, error, timeouts) from error
+        raise
+    return OpenHop(hop, transport)
+
+
+def fetch_host_key(
+    device: str, hop: SshHop, timeouts: Timeouts, known: PKey | None = None, previous: OpenHop | None = None
+) -> PKey:
+    """The key `hop` shows now, without logging in; of `known`'s type if it has one of that type."""
+    transport = _greeted(device, hop, previous, timeouts, known)
+    try:
+        return transport.get_remote_server_key()
+    finally:
+        transport.close()
+
+
+def _greeted(device: str, hop: SshHop, previous: OpenHop | None, timeouts: Timeouts, known: PKey | None) -> Transport:
+    """A connection after its handshake; nobody has looked at the host key, nobody is logged in."""
+    import paramiko
+
+    # paramiko logs tracebacks of handshakes that fail; the error raised here says it in one line.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
+    stream = dial(device, hop, previous, timeouts)
     started = time.monotonic()
-    stream = _dial(device, address, timeouts)
     try:
         transport = paramiko.Transport(stream)
         transport.banner_timeout = timeouts.banner
+        transport.auth_timeout = timeouts.auth
+        transport.channel_timeout = timeouts.channel
         if known is not None:
-            options = transport.get_security_options()
-            # An RSA key signs under several names, none of which is the key's own.
-            first = [name for name in options.key_types if name == known.get_name()] or [
-                name for name in options.key_types if "rsa" in name and "rsa" in known.get_name()
-            ]
-            options.key_types = first + [name for name in options.key_types if name not in first]
+            _prefer(transport, known)
         try:
             transport.start_client(timeout=timeouts.banner)
-            return transport.get_remote_server_key()
-        finally:
+            transport.get_remote_server_key()  # there is none yet if the time was up first
+        except BaseException:
             transport.close()
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _no_handshake(device, address, error, time.monotonic() - started, timeouts) from error
-    finally:
+            raise
+    except BaseException as error:
         stream.close()
+        if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
+            raise _no_handshake(device, hop, error, time.monotonic() - started, timeouts) from error
+        raise
+    return transport
 
 
-def _silence_paramiko() -> None:
-    """paramiko logs tracebacks of handshakes that fail; the error raised here says it in one line."""
-    logging.getLogger("paramiko").addHandler(logging.NullHandler())
+def _prefer(transport: Transport, known: PKey) -> None:
+    """Ask for a host key of the type of `known` first."""
+    options = transport.get_security_options()
+    # An RSA key signs under several names, none of which is the key's own.
+    first = [name for name in options.key_types if name == known.get_name()] or [
+        name for name in options.key_types if "rsa" in name and "rsa" in known.get_name()
+    ]
+    options.key_types = first + [name for name in options.key_types if name not in first]
 
 
-def _dial(device: str, address: SshAddress, timeouts: Timeouts) -> socket.socket:
-    check = "check that the board is on and in this network, and the address with `hwaware devices list`"
-    try:
-        stream = socket.create_connection((address.host, address.port), timeouts.connect)
-    except TimeoutError as error:
-        raise DeviceTimeoutError(device, f"connecting to {address}", timeouts.connect, check) from error
-    except socket.gaierror as error:
-        raise DeviceError(
-            f"device {device}: the host name {address.host} is unknown ({error.strerror}); {check}"
-        ) from error
-    except OSError as error:
-        raise DeviceError(
-            f"device {device}: cannot connect to {address}: {error.strerror or error}; {check}"
-        ) from error
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_PEER_MS)
-    return stream
-
-
-def _login_failed(
-    device: str, address: SshAddress, key_file: str | None, error: Exception, timeouts: Timeouts
-) -> DeviceError:
-    import paramiko
-
-    if "timeout" in str(error).lower():
-        return DeviceTimeoutError(
-            device, f"logging in to {address}", timeouts.auth, "try again, or look at the board's sshd log"
-        )
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return DeviceError(
-            f"device {device}: the key {key_file or 'in ~/.ssh'} has a passphrase; load it with `ssh-add` "
-            "and add "
-            "the device without --key"
-        )
-    key = f"the key {key_file}" if key_file else "a key of the ssh-agent or in ~/.ssh"
-    if not isinstance(error, paramiko.AuthenticationException):
-        return DeviceError(
-            f"device {device}: cannot log in to {address} with {key}: {error}; name a private key with "
-            f"`hwaware devices add {device} ... --key FILE --force`"
-        )
-    return DeviceError(
-        f"device {device}: {address} did not accept {key}; install one with `ssh-copy-id -p {address.port} "
-        f"{address.user}@{address.host}`, or name another with `hwaware devices add {device} ... --key FILE "
-        "--force`"
-    )
-
-
-def _no_handshake(
-    device: str, address: SshAddress, error: Exception, elapsed: float, timeouts: Timeouts
-) -> DeviceError:
+def _no_handshake(device: str, hop: SshHop, error: Exception, elapsed: float, timeouts: Timeouts) -> DeviceError:
     advice = "check that an SSH server listens on that port"
+    if hop.proxy_command is not None:
+        advice = f"check its ProxyCommand with `ssh -v {hop.alias or hop.host}`"
     if elapsed >= timeouts.banner:
-        return DeviceTimeoutError(device, f"the SSH handshake with {address}", timeouts.banner, advice)
-    return DeviceError(f"device {device}: the SSH handshake with {address} failed: {error}; {advice}")
+        return DeviceTimeoutError(device, f"the SSH handshake with {hop}", timeouts.banner, advice)
+    reason = one_line(str(error)) or "the connection was closed"
+    return DeviceError(f"device {device}: the SSH handshake with {hop} failed: {reason}; {advice}")

@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hwaware.devices.link import DeviceTimeoutError
 from hwaware.devices.output import one_line
-from hwaware.devices.ssh_connect import Timeouts
+from hwaware.devices.ssh_connect import close_hops
+from hwaware.devices.ssh_hop import OpenHop
+from hwaware.devices.ssh_limits import Timeouts
 from hwaware.errors import DeviceError
 
 if TYPE_CHECKING:
-    from paramiko import Channel, SSHClient
+    from paramiko import Channel
 
 _AGAIN = "check the board's load, power and network, then run the same command again"
 
 
 class SshSession:
-    """A logged-in connection to the device `name`; several threads may use it at once."""
+    """A logged-in connection to the device `name`, the last of `hops`; several threads may use it at once."""
 
-    def __init__(self, name: str, client: SSHClient, timeouts: Timeouts) -> None:
+    def __init__(self, name: str, hops: Sequence[OpenHop], timeouts: Timeouts) -> None:
         self.name = name
         self.timeouts = timeouts
-        self._client = client
+        self._hops = hops
+        self._transport = hops[-1].transport
 
     @property
     def alive(self) -> bool:
         """Whether the connection still stands."""
-        transport = self._client.get_transport()
-        return transport is not None and transport.is_active()
+        return self._transport.is_active()
 
     def close(self) -> None:
         """End the connection and all its channels."""
-        self._client.close()
+        close_hops(self._hops)
 
     @contextmanager
     def channel(self, step: str) -> Iterator[Channel]:
         """A new channel for `step`, closed at the end."""
         with self.translated(step, self.timeouts.channel):
-            transport = self._client.get_transport()
-            if transport is None:
-                raise EOFError
-            opened = transport.open_session(timeout=self.timeouts.channel)
+            opened = self._transport.open_session(timeout=self.timeouts.channel)
         opened.settimeout(self.timeouts.transfer)
         try:
             yield opened

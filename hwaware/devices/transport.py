@@ -12,7 +12,8 @@ from pathlib import Path
 from hwaware.devices.cache import choose_cache
 from hwaware.devices.lease import Lease, leased
 from hwaware.devices.link import Completed, Link, OnLine
-from hwaware.devices.uploads import upload_file, upload_program
+from hwaware.devices.room import make_room
+from hwaware.devices.uploads import size_of, upload_file, upload_program
 from hwaware.errors import DeviceBusyError, DeviceError
 
 _WORK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -38,6 +39,7 @@ class Transport:
         self._candidates = tuple(cache_candidates)
         self._cache: str | None = None
         self._lease: Lease | None = None
+        self._used: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -66,15 +68,23 @@ class Transport:
 
     def push(self, path: Path) -> str:
         """Upload the program `path` unless the device has it already; returns where it is there."""
-        return upload_program(self._link, path, self.cache)
+        remote = upload_program(self._link, path, self.cache, self._make_room)
+        self._used.add(remote.split("/")[-2])
+        return remote
+
+    @property
+    def work(self) -> str:
+        """The folder on the device that goes with the lease."""
+        if self._lease is None:
+            raise DeviceError(f"device {self.name}: work files need the device's lease")
+        return self._lease.work
 
     def work_path(self, name: str) -> str:
         """Path of a file called `name` in the folder that goes with the lease."""
-        if self._lease is None:
-            raise DeviceError(f"device {self.name}: work files need the device's lease")
+        folder = self.work
         if not _WORK_NAME.fullmatch(name):
             raise DeviceError(f"bad work file name {name!r}: 1 to 100 of A-Z a-z 0-9 . _ -")
-        return f"{self._lease.work}/{name}"
+        return f"{folder}/{name}"
 
     def push_file(self, path: Path, name: str, *, program: bool = False) -> str:
         """Upload `path` as `name` into the lease's folder; returns its path there.
@@ -82,8 +92,13 @@ class Transport:
         It goes with the lease, whoever ends that: for what is used once. A `program` may be run.
         """
         remote = self.work_path(name)
+        self._make_room(path)
         upload_file(self._link, path, remote, mode="700" if program else "600")
         return remote
+
+    def _make_room(self, path: Path) -> None:
+        token = self._lease.token if self._lease is not None else ""
+        make_room(self._link, self.cache, path.name, size_of(path), token=token, keep=self._used)
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy the device's file `remote` to `local`, whole or not at all."""
@@ -96,7 +111,7 @@ class Transport:
             self._link.receive(remote, Path(temporary))
             os.replace(temporary, local)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink(missing_ok=True)  # `adb pull` has removed it already
             raise
 
     @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hwaware.devices.link import DeviceTimeoutError, Link
@@ -15,8 +16,10 @@ from hwaware.errors import DeviceError
 _SCRIPT_S = 30.0
 _HASH_S = 300.0  # a slow card reads a large model at a few MB/s
 
+# The folder's time is that of its last use, by which room.py goes.
 _HASH = """
 if [ ! -f "$1" ]; then echo absent; exit 0; fi
+touch -c "${1%/*}" 2>/dev/null
 if command -v sha256sum >/dev/null 2>&1; then sha256sum <"$1"; else echo unable; fi
 """
 _PREPARE = 'umask 077; mkdir -p "$1"'
@@ -33,12 +36,24 @@ def sha256_of(path: Path) -> str:
         raise DeviceError(f"cannot read {path}: {error.strerror}") from error
 
 
-def upload_program(link: Link, path: Path, cache: str) -> str:
-    """Put `path` at ``CACHE/SHA256/NAME``, executable, unless it is there already; returns that path."""
+def size_of(path: Path) -> int:
+    """The file's bytes. Raises DeviceError if it cannot be read."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DeviceError(f"cannot read {path}: {error.strerror}") from error
+
+
+def upload_program(link: Link, path: Path, cache: str, make_room: Callable[[Path], None]) -> str:
+    """Put `path` at ``CACHE/SHA256/NAME``, executable, unless it is there already; returns that path.
+
+    `make_room` is called before anything is sent.
+    """
     digest = sha256_of(path)
     folder = f"{cache}/{digest}"
     remote = f"{folder}/{path.name}"
     if _remote_hash(link, remote) != digest:
+        make_room(path)
         upload_file(link, path, remote, mode="700", digest=digest)
     return remote
 

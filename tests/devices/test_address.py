@@ -17,8 +17,10 @@ from hwaware.errors import DeviceError
         ("ssh://pi@raspberrypi.local", SshAddress("pi", "raspberrypi.local")),
         ("ssh://pi@Board-7:2222", SshAddress("pi", "board-7", 2222)),
         ("ssh://pi@10.0.0.7/", SshAddress("pi", "10.0.0.7")),
-        ("ssh://a.b_c-d@[FE80::1]:22", SshAddress("a.b_c-d", "fe80::1")),
+        ("ssh://a.b_c-d@[FE80::1]:22", SshAddress("a.b_c-d", "fe80::1", 22)),
         ("ssh://pi@[fe80::1%eth0]", SshAddress("pi", "fe80::1%eth0")),
+        ("ssh://Pi4", SshAddress(None, "pi4")),
+        ("ssh://[::1]:2222", SshAddress(None, "::1", 2222)),
         ("adb:emulator-5554", AdbAddress("emulator-5554")),
         ("adb:192.168.0.7:5555", AdbAddress("192.168.0.7:5555")),
     ],
@@ -34,7 +36,6 @@ def test_what_is_understood(url: str, address: object) -> None:
         ("board", "form is unknown"),
         ("http://pi@board", "form is unknown"),
         ("LOCAL", "form is unknown"),
-        ("ssh://board", "the user is missing"),
         ("ssh://@board", "not a login name"),
         ("ssh://-oProxyCommand=id@board", "not a login name"),
         ("ssh://pi@-oProxyCommand=id", "not a host name"),
@@ -70,7 +71,7 @@ def test_nothing_odd_gets_through(url: str) -> None:
     except DeviceError:
         return
     if isinstance(address, SshAddress):
-        for part in (address.user, address.host):
+        for part in (address.user or "none", address.host):
             assert part
             assert part[0] not in "-/"
             assert not set(part) & set(" \t\n\0'\"`$;&|<>()\\")

@@ -52,9 +52,24 @@ def test_the_way_of_a_new_board(devices: Hwaware, sshd: Sshd) -> None:
     document = json.loads(devices("show", "board", "--json"))
     assert document["facts"]["arch"] == platform.machine()
     assert len(document["fingerprint"]["sha256"]) == 64
+    assert document["target"]["name"] in shown
     assert "removed 1 upload" in devices("clean", "board")
     assert devices("remove", "board").startswith("removed board")
     assert "hwaware devices add" in devices("show", "board", fails=True)
+
+
+def test_a_board_may_be_trusted_as_it_is_added(
+    devices: Hwaware, sshd: Sshd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sshd.fingerprint in devices("add", "board", sshd.url, "--key", str(sshd.key_file), "--trust")
+    assert platform.release() in devices("show", "board")
+    assert "--trust is for ssh:// devices only" in devices("add", "phone", "adb:1", "--trust", fails=True)
+    # One that does not answer now is added all the same, and said to be.
+    assert main(["devices", "add", "off", "ssh://ann@127.0.0.1:1", "--trust"]) == 1
+    added, failed = capsys.readouterr().err.splitlines()
+    assert added.startswith("added off")
+    assert "cannot connect" in failed
+    assert "off" in devices("list")
 
 
 def test_show_local(devices: Hwaware) -> None:
@@ -116,7 +131,6 @@ def test_a_device_that_is_down(devices: Hwaware) -> None:
     [
         (["add", "a b", "local"], "bad device name"),
         (["add", "local", "local"], "always this machine"),
-        (["add", "x", "ssh://board"], "the user is missing"),
         (["add", "x", "ssh://pi:pw@board"], "no password"),
         (["add", "x", "ssh://pi@board", "--key", "/no/such/key"], "/no/such/key does not exist"),
         (["add", "x", "local", "--key", "/etc/passwd"], "ssh:// devices only"),
@@ -137,11 +151,6 @@ def test_a_name_twice_needs_force(devices: Hwaware) -> None:
     assert "--force" in devices("add", "x", "ssh://a@b", fails=True)
     devices("add", "x", "ssh://a@b", "--force")
     assert "ssh://a@b" in devices("list")
-
-
-def test_adb_is_not_supported_yet(devices: Hwaware) -> None:
-    devices("add", "phone", "adb:emulator-5554")
-    assert "ADB devices are not supported by this version yet" in devices("show", "phone", fails=True)
 
 
 def test_a_broken_inventory_is_one_line(devices: Hwaware, devices_home: Path) -> None:

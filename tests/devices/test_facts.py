@@ -37,6 +37,10 @@ PI = {
             "max_khz": 1800000,
             "cur_khz": 600000,
             "governor": "ondemand",
+            "scaling_min_khz": 600000,
+            "scaling_max_khz": 1800000,
+            "part": "0xd08",
+            "core": "Cortex-A72",
         }
     ],
     "caches": [{"level": 1, "type": "Data", "bytes": 32768}],
@@ -47,7 +51,14 @@ PI = {
     "os": "Debian GNU/Linux 12",
     "libc": None,
     "emulated": False,
+    "compatible": ["raspberrypi,4-model-b", "brcm,bcm2711"],
+    "power_mode": None,
 }
+
+# What agents of earlier versions do not tell, of the device and of each cpu.
+LATER = {"compatible", "power_mode"}
+LATER_OF_A_CPU = {"scaling_min_khz", "scaling_max_khz", "part", "core"}
+COST_TABLES = Path(__file__).parents[2] / "cost_tables"
 
 
 @pytest.fixture(params=["local", "ssh"])
@@ -117,6 +128,24 @@ def test_unknown_fields_are_ignored() -> None:
     assert DeviceFacts.from_dict(PI | {"later": [1]}, "pi4").as_dict() == PI
 
 
+def test_an_agent_of_an_earlier_version_still_answers() -> None:
+    older = {key: value for key, value in PI.items() if key not in LATER}
+    (cpu,) = PI["cpus"]  # type: ignore[misc]
+    older["cpus"] = [{key: value for key, value in cpu.items() if key not in LATER_OF_A_CPU}]
+    facts = DeviceFacts.from_dict(older, "pi4")
+    assert (facts.compatible, facts.soc, facts.power_mode) == ((), None, None)
+    assert (facts.cpus[0].core, facts.cpus[0].scaling_max_khz) == (None, None)
+    now = DeviceFacts.from_dict(PI, "pi4")
+    assert now.soc == "brcm,bcm2711"
+    assert now.fingerprint() == facts.fingerprint()
+
+
+@pytest.mark.parametrize("table", sorted(COST_TABLES.glob("*/table.json")), ids=lambda path: path.parent.name)
+def test_the_tables_here_are_still_of_their_device(table: Path) -> None:
+    document = json.loads(table.read_text())
+    assert DeviceFacts.from_dict(document["facts"], table.parent.name).fingerprint() == document["fingerprint"]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -145,6 +174,11 @@ def test_unknown_fields_are_ignored() -> None:
         pytest.param("load1", 10**400, id="load1-huge"),
         ("thermal", [{"type": "cpu", "milli_c": None}]),
         ("thermal", {}),
+        ("compatible", "brcm,bcm2711"),
+        ("compatible", [""]),
+        ("power_mode", 15),
+        ("cpus", [PI["cpus"][0] | {"core": 3}]),  # type: ignore[index]
+        ("cpus", [PI["cpus"][0] | {"scaling_max_khz": -1}]),  # type: ignore[index]
     ],
 )
 def test_a_wrong_field_is_named(field: str, value: Any) -> None:
@@ -152,7 +186,7 @@ def test_a_wrong_field_is_named(field: str, value: Any) -> None:
         DeviceFacts.from_dict(PI | {field: value}, "pi4")
 
 
-@pytest.mark.parametrize("field", sorted(PI.keys() - {"type"}))
+@pytest.mark.parametrize("field", sorted(PI.keys() - {"type", *LATER}))
 def test_a_missing_field_is_named(field: str) -> None:
     with pytest.raises(AgentError, match=f"the field {field} is missing"):
         DeviceFacts.from_dict({key: value for key, value in PI.items() if key != field}, "pi4")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,12 @@ from hwaware.devices.transport import Transport
 from hwaware.devices.uploads import sha256_of
 from hwaware.errors import DeviceError
 from tests.devices.conftest import Connect, ssh_link
-from tests.requirements import need, need_path
+from tests.disks import mount
 from tests.sshd import Sshd
 
-BOTH = pytest.mark.parametrize("kind", ["local", "ssh"])
+__all__ = ["mount"]
+
+EACH = pytest.mark.parametrize("kind", ["local", "ssh", "adb"])
 
 
 @pytest.fixture
@@ -95,30 +96,11 @@ def test_clean_removes_uploads_and_nothing_else(connect: Connect, program: Path)
     assert transport.clean() == 0
 
 
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """`mount(options)`: a file system of its own, in memory."""
-    folders: list[Path] = []
-
-    def mount(options: str) -> Path:
-        folder = tmp_path / f"disk {len(folders)}"
-        folder.mkdir()
-        command = [need("mount", package="mount"), "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-            need_path(folder / "mounted", why="mounting file systems is not permitted here")
-        folders.append(folder)
-        return folder
-
-    yield mount
-    for folder in folders:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def _left_behind(cache: Path) -> list[Path]:
     return [path for path in cache.rglob("*") if path.is_file()]
 
 
-@BOTH
+@EACH
 def test_a_full_disk_is_named_and_nothing_is_left(
     connect: Connect, program: Path, mount: Callable[[str], Path], kind: str
 ) -> None:
@@ -221,3 +203,14 @@ def test_a_folder_behind_a_link_or_of_another_user_is_not_chosen(tmp_path: Path)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(DeviceError, match="belongs to another user"):
         choose_cache(LocalLink("board"), [str(tmp_path / "link")])
+
+
+def test_busybox_finds_the_folder_where_programs_run(
+    start: Callable[..., Sshd], busybox: Path, mount: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A home that cannot be written, a disk that is read-only, a /tmp where nothing runs."""
+    link = ssh_link(start({"PATH": str(busybox), "HOME": "/proc"}), tmp_path)
+    fixed, noexec = mount("size=128k,ro"), mount("size=128k,noexec")
+    wanted = [SSH_CANDIDATES[0], f"{fixed}/hwaware", f"{noexec}/hwaware-$UID", str(tmp_path / "next")]
+    assert choose_cache(link, wanted) == str(tmp_path / "next")
+    link.close()

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwaware.devices.device import open_device
 from hwaware.devices.inventory import DeviceEntry, Inventory
 from hwaware.errors import DeviceError
 
@@ -155,9 +154,3 @@ def test_a_linked_file_stays_a_link(inventory: Inventory, tmp_path: Path) -> Non
     inventory.add(PI)
     assert inventory.path.is_symlink()
     assert "pi4" in (tmp_path / "dotfiles").read_text()
-
-
-def test_adb_is_known_but_not_supported_yet(inventory: Inventory) -> None:
-    inventory.add(DeviceEntry("phone", "adb:emulator-5554"))
-    with pytest.raises(DeviceError, match="ADB devices are not supported by this version yet"):
-        open_device("phone", inventory)

@@ -166,6 +166,16 @@ def test_a_lease_that_was_never_finished_is_stale_after_a_minute(transport: Tran
     lease.mkdir(parents=True)
     with pytest.raises(DeviceBusyError, match="unknown@unknown"), transport.lease():
         pass
+    # The refused one has begun the heartbeat that the device's clock then tells the age of.
+    boot, uptime = (lease / "heartbeat").read_text().split()
+    (lease / "heartbeat").write_text(f"{boot} {int(uptime) - 61}\n")
+    with transport.lease():
+        pass
+
+
+def test_one_that_was_never_finished_long_ago_is_stale_at_once(transport: Transport, cache: Path) -> None:
+    lease = cache / "lease"
+    lease.mkdir(parents=True)
     os.utime(lease, (time.time() - 130, time.time() - 130))
     with transport.lease():
         pass
@@ -242,3 +252,16 @@ def test_a_lost_connection_is_what_is_reported(connect: Connect, start: Callable
 
     with pytest.raises(DeviceError, match="connection was lost during the command true"):
         measure()
+
+
+def test_what_this_process_lost_it_takes_over_at_once(connect: Connect, cache: Path) -> None:
+    """A profile whose link broke goes on in the same notebook; a lease that is really held is not taken."""
+    lost = connect("local").lease()
+    lost.__enter__()
+    with pytest.raises(DeviceBusyError), connect("local").lease():
+        pass
+    lease_module._OURS.clear()  # as after a link was lost: nobody gave it back
+    started = time.monotonic()
+    with connect("local").lease():
+        assert time.monotonic() - started < 5
+    lost.__exit__(None, None, None)

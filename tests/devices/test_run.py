@@ -100,27 +100,27 @@ def test_endless_output_is_stopped(connect: Connect) -> None:
 
 
 def test_a_time_out_names_device_and_step_and_kills(transport: Transport, tmp_path: Path) -> None:
-    script, pids = _family(tmp_path)
+    script, pids = family(tmp_path)
     started = time.monotonic()
     with pytest.raises(DeviceTimeoutError, match=r"device board: the command sh took more than 1\.5 s; ") as caught:
         transport.run(["sh", "-c", script], timeout=1.5)
     assert (caught.value.device, caught.value.seconds) == ("board", 1.5)
     assert time.monotonic() - started < 10
-    _assert_gone(pids)
+    assert_gone(pids)
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, ValueError])
 def test_an_interrupt_kills_the_command_and_its_children(
     transport: Transport, tmp_path: Path, reason: type[BaseException]
 ) -> None:
-    script, pids = _family(tmp_path)
+    script, pids = family(tmp_path)
 
     def interrupt(line: str) -> None:
         raise reason
 
     with pytest.raises(reason):
         transport.run(["sh", "-c", script], timeout=60, on_line=interrupt)
-    _assert_gone(pids)
+    assert_gone(pids)
     assert transport.run(["echo", "still here"], timeout=20).stdout == "still here\n"
 
 
@@ -129,16 +129,16 @@ def test_a_child_that_ignores_sigterm_is_killed_too(transport: Transport, tmp_pa
     script = f"trap '' TERM; echo $$ >'{pids}'; while :; do sleep 1; done"
     with pytest.raises(DeviceTimeoutError):
         transport.run(["sh", "-c", script], timeout=1)
-    _assert_gone(pids)
+    assert_gone(pids)
 
 
-def _family(folder: Path) -> tuple[str, Path]:
+def family(folder: Path) -> tuple[str, Path]:
     """A script that starts a child, writes both process numbers into a file and prints a line."""
     pids = folder / "pids"
     return f"sleep 300 & echo $$ $! >'{pids}'; echo started; wait", pids
 
 
-def _assert_gone(pids: Path) -> None:
+def assert_gone(pids: Path) -> None:
     for pid in map(int, pids.read_text().split()):
         deadline = time.monotonic() + 8
         while _runs(pid):

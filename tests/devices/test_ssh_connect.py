@@ -18,10 +18,12 @@ from hwaware.devices.address import SshAddress
 from hwaware.devices.host_keys import store_host_key, trusted_key
 from hwaware.devices.link import DeviceTimeoutError
 from hwaware.devices.ssh import SshLink
-from hwaware.devices.ssh_connect import Timeouts, fetch_host_key
+from hwaware.devices.ssh_connect import fetch_host_key
+from hwaware.devices.ssh_hop import SshHop
+from hwaware.devices.ssh_limits import Timeouts
 from hwaware.devices.transport import Transport
 from hwaware.errors import DeviceError, HostKeyError
-from tests.devices.conftest import ssh_link
+from tests.devices.conftest import hop_of, ssh_link
 from tests.requirements import need
 from tests.sshd import Sshd
 
@@ -48,7 +50,7 @@ def test_an_unknown_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
 
 
 def test_the_fetched_key_is_the_one_openssh_prints(sshd: Sshd) -> None:
-    assert fetch_host_key("board", _address(sshd), Timeouts()).fingerprint == sshd.fingerprint
+    assert fetch_host_key("board", hop_of(sshd), Timeouts()).fingerprint == sshd.fingerprint
 
 
 def test_a_changed_host_key_is_refused(start: Callable[..., Sshd], tmp_path: Path) -> None:
@@ -67,18 +69,18 @@ def test_a_changed_host_key_is_refused(start: Callable[..., Sshd], tmp_path: Pat
 
 
 def test_the_key_of_another_host_does_not_count(sshd: Sshd, tmp_path: Path) -> None:
-    key = fetch_host_key("board", _address(sshd), Timeouts())
-    store_host_key(tmp_path / "known_hosts", SshAddress(sshd.user, "127.0.0.1", sshd.port + 1), key)
+    key = fetch_host_key("board", hop_of(sshd), Timeouts())
+    store_host_key(tmp_path / "known_hosts", SshHop(sshd.user, "127.0.0.1", sshd.port + 1).key_name, key)
     with pytest.raises(HostKeyError, match="not trusted yet"):
         _link(sshd, tmp_path / "known_hosts")
 
 
 def test_storing_one_key_keeps_the_others(sshd: Sshd, tmp_path: Path) -> None:
     path = tmp_path / "known_hosts"
-    key = fetch_host_key("board", _address(sshd), Timeouts())
-    one, two = SshAddress("a", "one"), SshAddress("a", "::1", 2222)
-    for address in (one, two, one):
-        store_host_key(path, address, key)
+    key = fetch_host_key("board", hop_of(sshd), Timeouts())
+    one, two = SshHop("a", "one").key_name, SshHop("a", "::1", 2222).key_name
+    for name in (one, two, one):
+        store_host_key(path, name, key)
     assert len(path.read_text().splitlines()) == 2
     store_host_key(path, one, None)
     assert trusted_key(path, one) is None
@@ -140,7 +142,7 @@ def test_a_server_that_falls_silent_is_a_time_out(tmp_path: Path, said: bytes) -
         with pytest.raises(DeviceTimeoutError, match=r"device board: the SSH handshake with pi@.* more than 1 s"):
             SshLink("board", address, key_file=None, known_hosts=tmp_path / "k", timeouts=SHORT)
         with pytest.raises(DeviceTimeoutError, match="SSH handshake"):
-            fetch_host_key("board", address, SHORT)
+            fetch_host_key("board", SshHop("pi", address.host, address.port or 0), SHORT)
 
 
 def test_a_server_of_another_kind_is_named(tmp_path: Path) -> None:
