@@ -12,3 +12,23 @@ def threads(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of threads from 1 to {MOST_THREADS}")
     return int(text)
+
+
+def add_unit(parser: argparse.ArgumentParser) -> None:
+    """The option ``--unit``."""
+    parser.add_argument(
+        "--unit",
+        choices=("cpu", "gpu"),
+        help="what computes: the processor or the GPU (default: gpu on a board such as a Jetson, else cpu)",
+    )
+
+
+def add_cores(parser: argparse.ArgumentParser, *, each: bool = False) -> None:
+    """The option ``--cores``; `each` where it may mean all clusters, one after the other."""
+    parser.add_argument(
+        "--cores",
+        metavar="CORES",
+        help="keep to these: big, middle, little, a core's name such as cortex-a55, or cpus such as 0-3"
+        + ("; each: one table for each cluster" if each else "")
+        + " (default: the fastest cluster that has enough)",
+    )

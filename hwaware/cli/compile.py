@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwaware.cli.arguments import threads
+from hwaware.cli.arguments import add_unit, threads
 from hwaware.cli.output import emit, note, progress
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--any-device", action="store_true", help="use the schedules of --table though it is of another device"
     )
+    add_unit(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the artifact")
 
 
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_model(args.model)
     table = None if args.table is None else CostTable.load(args.table)
     with open_device(args.device) as device:
-        target = target_of(device)
+        target = target_of(device, args.unit or _only_unit(table))
+        table = None if table is None else table.of(target.unit)
         chooser = _chooser(args, loaded, device, target, table)
     extra = report_extra(Path(args.model))
     # A table's answer is for the schedules that it was measured with.
@@ -80,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _only_unit(table: CostTable | None) -> str | None:
+    """What the cells of the table are of, if all are of the same."""
+    return table.manifest.unit if table is not None and len(table.manifest.units) == 1 else None
+
+
 def _chooser(
     args: argparse.Namespace, loaded: LoadedModel, device: Device, target: Target, table: CostTable | None
 ) -> Chooser | None:
@@ -99,6 +106,7 @@ def _chooser(
             loaded.example_inputs,
             device,
             threads=args.threads or 1,
+            unit=target.unit,
             on_progress=bar.update,
         )
 
@@ -137,6 +145,9 @@ def _prediction(
         return None
     try:
         known = CostTable.load(folder) if table is None else table
+        if target.unit not in known.manifest.units:
+            return None
+        known = known.of(target.unit)
         if known.manifest.target != target.identity():
             return None
         return Stored.of(predict(loaded.module, loaded.example_inputs, known), known)

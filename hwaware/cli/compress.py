@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwaware.cli.arguments import add_cores, add_unit
 from hwaware.cli.output import emit, note, progress
+from hwaware.errors import TableError
 
 if TYPE_CHECKING:
     from hwaware.compression.compress import Result
@@ -31,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the compressed model")
     parser.add_argument("--method", choices=("morphnet",), default="morphnet", help="default: morphnet")
+    add_cores(parser)
+    add_unit(parser)
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of all random numbers (default: 0)")
     parser.add_argument("--epochs", type=_epochs, metavar="N", help="passes over the training data (default: 20)")
     parser.add_argument("--lr", type=_rate, metavar="X", help="peak learning rate (default: half the recipe's, 0.05)")
@@ -88,6 +92,8 @@ def _table(args: argparse.Namespace, task: Task) -> CostTable:
     from hwaware.costs.table import CostTable
 
     if args.table is not None:
+        if args.cores is not None or args.unit is not None:
+            raise TableError("a table knows its cores and unit: leave --cores and --unit out with --table")
         return CostTable.load(args.table)
     from hwaware.devices.device import open_device
     from hwaware.profiling.profile import profile
@@ -102,6 +108,8 @@ def _table(args: argparse.Namespace, task: Task) -> CostTable:
             out=out,
             name=task.name or "model",
             resume=out.exists(),
+            cores=args.cores,
+            unit=args.unit,
             on_progress=bar.update,
         )
 

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwaware.cli.arguments import add_unit
 from hwaware.cli.output import emit
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a directory")
     parser.add_argument("--table", type=Path, required=True, metavar="DIR", help="what `hwaware profile` wrote")
+    add_unit(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from hwaware.reference import load_model
 
     table = CostTable.load(args.table)
-    held_out = summary(held_back(read_checks(args.table)))
+    if args.unit is not None:
+        table = table.of(args.unit)
+    held_out = summary(held_back(read_checks(args.table, table.manifest.unit)))
     model = load_model(args.model)
     prediction = predict(model.module, model.example_inputs, table)
     document: dict[str, Any] = prediction.document() | {"validation": held_out if held_out["n"] else None}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hwaware.cli.arguments import threads
-from hwaware.cli.output import emit, note, progress
+from hwaware.cli.arguments import add_cores, add_unit, threads
+from hwaware.cli.output import emit, note, progress, progress_of
+
+if TYPE_CHECKING:
+    from hwaware.profiling.request import Request
 
 HELP = "measure a model's operations on a device into a cost table"
 EXAMPLE = "hwaware profile zoo:resnet8@digits --device pi4 --budget 10m"
@@ -33,15 +38,26 @@ def _rounds(text: str) -> int:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("model", metavar="MODEL", help="zoo:NAME, FILE.py:FACTORY, FILE.pt2 or a directory")
-    parser.add_argument("--device", required=True, metavar="NAME", help="a device of `hwaware devices list`")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the table (default: hwaware-tables/DEVICE/MODEL)")
+    parser.add_argument(
+        "--device",
+        required=True,
+        action="append",
+        metavar="NAME",
+        help="a device of `hwaware devices list`; again for others to be profiled at the same time",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the table (default: hwaware-tables/DEVICE/MODEL); of several devices, the folder of DEVICE's",
+    )
     parser.add_argument("--threads", type=threads, default=1, metavar="N", help="threads of a model (default: 1)")
     parser.add_argument("--budget", type=duration, metavar="TIME", help="stop after this time: 90s, 10m, 1h")
     parser.add_argument(
         "--rounds",
         type=_rounds,
         metavar="N",
-        help="rounds of whole variants at most (default: 6; 0 times operations alone, which predicts less well)",
+        help="rounds of whole variants at most (default: 4; 0 times operations alone, which predicts less well)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the table in DIR")
     parser.add_argument(
@@ -50,47 +66,96 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="pinned",
         help="how to measure (default: pinned, what cost tables are made of)",
     )
+    add_cores(parser, each=True)
+    add_unit(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure; Ctrl-C keeps what is measured."""
-    from hwaware.costs.row import STATUSES
-    from hwaware.costs.validation import in_words
-    from hwaware.devices.device import open_device
-    from hwaware.profiling.profile import default_out, profile
-    from hwaware.reference import load_model
+    """Measure; Ctrl-C keeps what is measured. With several devices 1 if one of them has no table in the end."""
+    requests = _requests(args)
+    if len(requests) > 1:
+        return _several(args, requests)
+    from hwaware.costs.table import JOURNAL
+    from hwaware.errors import DeviceError
+    from hwaware.profiling.request import CONNECTED, run_request
 
-    model = load_model(args.model)
-    out = args.out or default_out(args.device, model.name)
-    note(f"table: {out}")
+    request = requests[0]
     try:
-        with open_device(args.device) as device, progress(f"profiling {model.name}", 0) as bar:
+        with progress(f"profiling {args.model}", 0) as bar:
 
             def tell(done: int, total: int, what: str) -> None:
+                if what == CONNECTED:
+                    note(f"table: {request.out}")
                 bar.update(done, total, what)
 
-            table = profile(
-                model.module,
-                model.example_inputs,
-                device,
-                out=out,
-                name=model.name,
-                threads=args.threads,
-                budget_s=args.budget,
-                resume=args.resume,
-                protocol=args.protocol,
-                on_progress=tell,
-                **({} if args.rounds is None else {"rounds": args.rounds}),
-            )
-    except KeyboardInterrupt:
-        note(f"go on with: hwaware profile {args.model} --device {args.device} --out {out} --resume")
+            outcomes = run_request(request, tell)
+    except (KeyboardInterrupt, DeviceError) as error:
+        if isinstance(error, KeyboardInterrupt) or (request.out / JOURNAL).exists():
+            note(f"go on with: {request.again()}")
         raise
-    counts = {status: sum(row.status == status for row in table.rows) for status in STATUSES}
-    complete = "" if table.manifest.complete else "; the budget ended early, --resume adds the rest"
-    text = f"{out}: {len(table.rows)} cells, {counts['unstable']} unstable, {counts['failed']} failed{complete}"
-    if table.manifest.validation is not None:
-        text += f"\n{in_words(table.manifest.validation)}"
-    document = {"table": str(out), "cells": len(table.rows), **counts, "complete": table.manifest.complete}
-    document["validation"] = table.manifest.validation
-    emit(args, document, text)
+    documents = [outcome.document() for outcome in outcomes]
+    document = documents[0] if request.cores != "each" else {"tables": documents}
+    emit(args, document, "\n".join(outcome.text() for outcome in outcomes))
     return 0
+
+
+def _requests(args: argparse.Namespace) -> list[Request]:
+    from hwaware.devices.inventory import Inventory
+    from hwaware.errors import DeviceError
+    from hwaware.profiling.profile import default_out
+    from hwaware.profiling.request import Request
+    from hwaware.profiling.rounds import MOST_ROUNDS
+    from hwaware.reference import load_model
+
+    if len(set(args.device)) < len(args.device):
+        raise DeviceError("a device was named twice: give --device once for each")
+    for name in args.device:
+        Inventory().find(name)
+    name = load_model(args.model).name
+    several = len(args.device) > 1
+    return [
+        Request(
+            model=args.model,
+            device=device,
+            out=default_out(device, name) if args.out is None else args.out / device if several else args.out,
+            threads=args.threads,
+            budget_s=args.budget,
+            rounds=MOST_ROUNDS if args.rounds is None else args.rounds,
+            resume=args.resume,
+            protocol=args.protocol,
+            cores=args.cores,
+            unit=args.unit,
+        )
+        for device in args.device
+    ]
+
+
+def _several(args: argparse.Namespace, requests: Sequence[Request]) -> int:
+    from hwaware.profiling.several import Failed, profile_several
+
+    documents: list[dict[str, object]] = []
+    texts = []
+    failed = 0
+    try:
+        with progress_of([request.device for request in requests]) as bars:
+            for end in profile_several(
+                requests, lambda told: bars.update(told.device, told.done, told.total, told.what)
+            ):
+                if isinstance(end, Failed):
+                    failed += 1
+                    note(f"error: {end.reason}; when it is mended: {end.again}")
+                    documents.append({"device": end.device, "error": end.reason})
+                    continue
+                bars.finish(end[0].device)
+                documents += [outcome.document() for outcome in end]
+                texts += [f"{outcome.device}: {outcome.text()}" for outcome in end]
+    except KeyboardInterrupt:
+        ended = {document["device"] for document in documents}
+        for request in requests:
+            if request.device not in ended:
+                note(f"go on with: {request.again()}")
+        raise
+    if failed:
+        texts.append(f"{failed} of {len(requests)} devices failed")
+    emit(args, {"tables": documents}, "\n".join(texts))
+    return 1 if failed else 0

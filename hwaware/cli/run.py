@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwaware.cli.arguments import threads
+from hwaware.cli.arguments import add_cores, threads
 from hwaware.cli.output import emit, note
 from hwaware.errors import ArtifactError, ModelError
 
@@ -47,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol", choices=("pinned", "as-shipped"), default="pinned", help="how it is measured (default pinned)"
     )
+    add_cores(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from hwaware.devices.device import open_device
     from hwaware.files import write_bytes_atomic
     from hwaware.profiling.run import run_artifact
+    from hwaware.profiling.settings import cores_of
     from hwaware.reports.audit import added, stored_prediction
     from hwaware.reports.measure import report_of
 
@@ -67,7 +69,13 @@ def run(args: argparse.Namespace) -> int:
     stored = stored_prediction(artifact)
     with open_device(args.device) as device:
         result = run_artifact(
-            artifact, device, threads=args.threads, inputs=inputs, per_op=args.per_op, protocol=args.protocol
+            artifact,
+            device,
+            threads=args.threads,
+            inputs=inputs,
+            per_op=args.per_op,
+            protocol=args.protocol,
+            cores=cores_of(device, args.cores, args.threads, args.protocol),
         )
         report = report_of(artifact, device, result)
     told = None if args.no_audit else added(stored, report, result, table=args.table)

@@ -1,7 +1,8 @@
 """An artifact: a compiled model as files that run on the device.
 
-``agent`` is one static executable with kernels and weights; ``libmodel.a`` and ``model.h`` are for an app to link;
-``model.so`` holds the kernels for hosts with TVM's runtime; ``manifest.json`` says what all of it is.
+``agent`` is one static executable with kernels and weights; ``libmodel.a`` and ``model.h`` are for an app to link, and
+missing where a GPU computes; ``model.so`` holds the kernels for hosts with TVM's runtime; ``manifest.json`` says what
+all of it is.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from hwaware.compiler.assemble import Assembled, assemble
 from hwaware.compiler.build import write_object
 from hwaware.compiler.choice import Choice, Chooser
 from hwaware.compiler.library import write_library
-from hwaware.compiler.link import link_agent, run_tool, toolchain
+from hwaware.compiler.link import link_agent
+from hwaware.compiler.shared import link_shared
 from hwaware.compiler.tables import weights_assembly
 from hwaware.compiler.targets import Target
+from hwaware.compiler.tvm_agent import write_tvm_runner
 from hwaware.compiler.versions import toolchain_identity
 from hwaware.errors import ArtifactError
 from hwaware.fields import Fields
@@ -105,10 +108,11 @@ def _write(
     program: Program, target: Target, folder: Path, name: str, chooser: Chooser | None, extra: dict[str, Any]
 ) -> dict[str, Any]:
     assembled = write_agent(program, target, folder, name, chooser)
-    write_library(assembled.tables, target, folder)
-    tools = toolchain(target)
-    run_tool([*tools.cc, "-shared", "-o", "model.so", "kernels.o"], folder, "linking model.so")
-    (folder / "kernels.o").unlink()
+    # TVM's runtime loads a library of its own from the agent, and no app links to that.
+    if not target.tvm:
+        write_library(assembled.tables, target, folder)
+        link_shared(target, ["kernels.o"], folder / "model.so")
+        (folder / "kernels.o").unlink()
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "kind": _KIND,
@@ -128,7 +132,12 @@ def _write(
 
 
 def write_agent(program: Program, target: Target, folder: Path, name: str, chooser: Chooser | None = None) -> Assembled:
-    """Compile `program` into the executable ``agent`` in `folder`, beside its ``kernels.o`` and ``weights.bin``."""
+    """Compile `program` into the executable ``agent`` in `folder`, beside its ``weights.bin``.
+
+    And beside its ``kernels.o``, or ``model.so`` where TVM's runtime loads the kernels.
+    """
+    if target.tvm:
+        return write_tvm_runner(program, target, folder, name, chooser)
     assembled = assemble(program, target, name, chooser)
     write_object(assembled.kernels, target, folder / "kernels.o")
     (folder / "weights.bin").write_bytes(assembled.weights)

@@ -12,6 +12,7 @@ from hwaware.compiler.link import link_agent
 from hwaware.compiler.schedules import generate
 from hwaware.compiler.tables import cells_source
 from hwaware.compiler.targets import Target
+from hwaware.compiler.tvm_agent import write_tvm_bench
 from hwaware.compiler.workers import in_processes
 
 # Below this other processes cost more to start than they save; what one of them compiles at a time.
@@ -23,6 +24,8 @@ def build_bundle(variants: Sequence[Variant], target: Target, out: Path, *, jobs
 
     `jobs` processes generate code side by side. Raises BuildError.
     """
+    if target.tvm:
+        return write_tvm_bench(variants, target, out)
     unique = list({variant.id: variant for variant in variants}.values())
     kernels = [generate(variant.workload, target, variant.choice) for variant in unique]
     out.parent.mkdir(parents=True, exist_ok=True)

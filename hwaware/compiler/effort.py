@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwaware.compiler.choice import Choice
+from hwaware.compiler.cuda import effort as cuda
 from hwaware.compiler.schedules.conv import tiling
 from hwaware.compiler.schedules.conv_shape import conv_shape
 from hwaware.compiler.schedules.tile import vector_widths
 from hwaware.compiler.schedules.window import runs
 from hwaware.compiler.schedules.winograd import layout_of
 from hwaware.compiler.sharing import sharing
-from hwaware.compiler.target import Target
+from hwaware.compiler.target import GPU, Target
 from hwaware.compiler.tir import pieces
 from hwaware.graph.arithmetic import activation_bytes
 from hwaware.graph.lower.copy import Part
@@ -33,6 +34,7 @@ Counts: TypeAlias = NDArray[np.float64]
 # loads or for each other; tiles; other vector operations, full, half and narrower; vectors stored; vectors that cross a
 # cache line because rows begin anywhere; bytes of activations, those that do not stay in the second-level cache, and
 # bytes of weights; parallel loops that threads have to meet for. All but the first and the last of the busiest thread.
+# Of a GPU's kernels: the call, thousands of multiply-adds, bytes of both kinds, launches.
 NAMES = (
     "call", "add", "add_half", "add_part", "wait", "tiles", "move", "move_half", "move_part", "store", "split",
     "bytes", "far", "weights", "launch",
@@ -50,6 +52,10 @@ def effort(workload: Workload, target: Target, choice: Choice, threads: int = 1)
     """
     counts = np.zeros(len(NAMES))
     counts[0] = 1
+    if target.unit == GPU:
+        counts[_BYTES], counts[_WEIGHTS] = activation_bytes(workload), _weights(workload)
+        counts[_ADD], counts[_LAUNCH] = cuda.adds(workload, choice), cuda.launches(workload)
+        return counts
     operands = sum(1 for step in workload.epilogue if step.operand == FULL)
     rows, width = math.prod(workload.output.shape[:-1]), workload.output.shape[-1] if workload.output.shape else 1
     counts[_STORE] = rows * len(pieces(width, target.lanes)) * (1 + operands)

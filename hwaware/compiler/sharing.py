@@ -20,7 +20,7 @@ from hwaware.compiler.schedules.parts import even_parts, ranges
 from hwaware.compiler.schedules.tile import ChannelBlock
 from hwaware.compiler.schedules.window import runs
 from hwaware.compiler.schedules.winograd import layout_of, tasks_of
-from hwaware.compiler.target import Target
+from hwaware.compiler.target import GPU, Target
 from hwaware.compiler.tir import pieces
 from hwaware.graph.lower.copy import Part
 from hwaware.graph.workload import Workload
@@ -45,7 +45,7 @@ ALONE = Sharing()
 
 def sharing(workload: Workload, target: Target, choice: Choice, threads: int) -> Sharing:
     """How `threads` share `workload` as `choice` writes it. Raises BuildError where the schedule cannot write it."""
-    if threads == 1 or choice.get(SERIAL, 0):
+    if threads == 1 or target.unit == GPU or choice.get(SERIAL, 0):
         return ALONE
     return _OF.get(choice.schedule, _rows)(workload, target, choice, threads)
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hwaware.compiler.target import CPU
 from hwaware.costs.identity import first_difference, identity_of
 from hwaware.costs.model_check import PROFILE, TRAINING, ModelCheck, digest_of
 from hwaware.costs.prediction import MEASURED, Prediction
@@ -35,6 +36,7 @@ class Stored:
     """The table's answer for a model: ms and bytes, and which table it was.
 
     `cells_sha256`, `threads` and `protocol` are None, `ops` is (), where only the answer was kept (by `compress`).
+    `unit` is what computes, ``cpu`` or ``gpu``; `cores` is None for those that are taken unless others are asked for.
     """
 
     latency_ms: float
@@ -43,6 +45,8 @@ class Stored:
     cells_sha256: str | None = None
     threads: int | None = None
     protocol: str | None = None
+    unit: str = CPU
+    cores: str | None = None
     peak_rss: int | None = None
     ops: tuple[StoredOp, ...] = ()
 
@@ -62,6 +66,8 @@ class Stored:
             cells_sha256=table.manifest.cells_sha256,
             threads=table.manifest.threads,
             protocol=table.manifest.protocol,
+            unit=table.manifest.unit,
+            cores=table.manifest.conditions.get("cores"),
             peak_rss=prediction.memory_bytes.get("peak_rss"),
             ops=tuple(StoredOp(op.name, op.key, op.latency_ms, op.provenance) for op in prediction.ops),
         )
@@ -76,6 +82,8 @@ class Stored:
             cells_sha256=fields.text("cells_sha256") if fields.has("cells_sha256") else None,
             threads=fields.integer("threads", low=1) if fields.has("threads") else None,
             protocol=fields.text("protocol") if fields.has("protocol") else None,
+            unit=fields.text("unit") if fields.has("unit") else CPU,
+            cores=fields.text("cores") if fields.has("cores") else None,
             peak_rss=fields.integer("peak_rss") if fields.has("peak_rss") else None,
             ops=tuple(
                 StoredOp(op.text("name"), op.text("key"), op.number("latency_ms", low=0), op.text("provenance"))
@@ -83,11 +91,14 @@ class Stored:
             ),
         )
 
-    def other_run(self, threads: int, protocol: str) -> str | None:
-        """In words, why the answer is none for a run with these `threads` and `protocol`; None where it is one."""
+    def other_run(self, threads: int, protocol: str, cores: str | None = None) -> str | None:
+        """In words, why the answer is none for a run with these `threads`, `protocol`, `cores`; None if it is one."""
         for name, known, here in (("threads", self.threads, threads), ("protocol", self.protocol, protocol)):
             if known is not None and known != here:
                 return f"the prediction stored with the artifact is for {name} {known}, this run took {here}"
+        if self.threads is not None and self.cores != cores:
+            known, here = (f"cores {name}" if name else "the default cores" for name in (self.cores, cores))
+            return f"the prediction stored with the artifact is for {known}, this run took {here}"
         return None
 
 
@@ -110,7 +121,7 @@ def keep(
     `here` says what the run was made with, by the names of `identity_of`. Raises TableError where the table is not the
     one that `stored` came from, or not for what is `here`.
     """
-    table = CostTable.load(folder)
+    table = CostTable.load(folder).of(stored.unit)
     if not stored.ops or table.manifest.cells_sha256 != stored.cells_sha256:
         raise TableError(
             f"{folder} is not the table, or no longer, that predicted {model}: compile it again with --table {folder}"
@@ -120,7 +131,7 @@ def keep(
         raise TableError(f"{folder} is not for this run: {found}")
     digest = digest_of(op.key for op in stored.ops)
     # Whatever it is called here: the profile may have run it as a whole.
-    profiled = {known.digest for known in read_checks(folder) if known.source in (PROFILE, TRAINING)}
+    profiled = {known.digest for known in read_checks(folder, stored.unit) if known.source in (PROFILE, TRAINING)}
     check = ModelCheck(
         model=model,
         digest=digest,
@@ -140,5 +151,5 @@ def keep(
         created=created,
         source="run",
     )
-    add_check(folder, check)
+    add_check(folder, check, stored.unit)
     return check

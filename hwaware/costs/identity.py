@@ -1,4 +1,5 @@
-"""What two measurements must have in common to stand in one table: device, toolchain, threads, protocol, power, rule.
+"""What two measurements must have in common to stand in one table: device, unit, toolchain, threads, protocol, power,
+cores, rule.
 
 A table refuses to answer where one of them is another, and says which.
 """
@@ -23,12 +24,19 @@ def identity_of(manifest: Manifest) -> dict[str, Any]:
     return {
         "device": manifest.fingerprint,
         "emulated": manifest.emulated,
+        "unit": "+".join(manifest.units),
         "toolchain": manifest.toolchain,
         "threads": manifest.threads,
         "protocol": manifest.protocol,
         "power": power_of(manifest.conditions),
+        "cores": cores_of(manifest.conditions),
         "measuring rule": rule_of(manifest),
     }
+
+
+def cores_of(conditions: Mapping[str, Any]) -> str:
+    """The cores among recorded `conditions`; older ones tell none, as there was no choice."""
+    return str(conditions.get("cores") or "the fastest")
 
 
 def power_of(conditions: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
+from hwaware.compiler.cuda.names import PREFIX
+from hwaware.compiler.target import CPU, GPU
 from hwaware.statistics import summarise
 
 OK, UNSTABLE, THROTTLED, FAILED = "ok", "unstable", "throttled", "failed"
@@ -70,9 +72,14 @@ class CellRow:
     samples_ns: tuple[float, ...] = ()
 
     @property
-    def identity(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, str, str]:
         """What no two rows of a table share."""
-        return self.key, self.state
+        return self.key, self.state, self.unit
+
+    @property
+    def unit(self) -> str:
+        """What computed, ``cpu`` or ``gpu``: the schedule says."""
+        return GPU if self.schedule.startswith(PREFIX) else CPU
 
     @property
     def usable(self) -> bool:

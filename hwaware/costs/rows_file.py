@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -29,7 +30,7 @@ def parse_rows(text: str, source: Path, remedy: str) -> list[CellRow]:
     """Rows of a whole file. Raises TableError naming the file, the line and what is wrong with it."""
     lines = csv.reader(io.StringIO(text), strict=True)
     rows: list[CellRow] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     try:
         if next(lines, None) != list(COLUMNS):
             raise ValueError("the header is not that of a cost table")
@@ -106,7 +107,9 @@ class RowsFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        # Rows are on disk when they are appended; what is left is one whose writing failed, and that was told then.
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwaware.costs.choices import Choices
-from hwaware.costs.manifest import TABLE, Manifest
+from hwaware.costs.manifest import TABLE, UNITS, Manifest
 from hwaware.costs.row import CellRow
 from hwaware.costs.rows_file import HEADER, format_row, parse_rows
 from hwaware.errors import BuildError, TableError
@@ -29,12 +29,14 @@ _REMEDY = "restore the directory, or profile again with another --out"
 class CostTable:
     """Cells measured on one device with one toolchain; `rows` in the order of measuring.
 
-    `folder` is where the table was read from, None for one that was not.
+    They are those of the manifest's unit, which answers; `others` those of the other one (`of`). `folder` is where the
+    table was read from, None for one that was not.
     """
 
     manifest: Manifest
     rows: tuple[CellRow, ...]
     folder: Path | None = field(default=None, compare=False)
+    others: tuple[CellRow, ...] = ()
 
     @classmethod
     def load(cls, directory: Path | str) -> CostTable:
@@ -54,21 +56,35 @@ class CostTable:
         rows = parse_rows(raw.decode("utf-8", errors="replace"), folder / CELLS, _REMEDY)
         if len(rows) != manifest.cells:
             raise TableError(f"{folder / CELLS} has {len(rows)} cells, {MANIFEST} says {manifest.cells}; {_REMEDY}")
-        return cls(manifest, tuple(rows), folder)
+        strange = next((row for row in rows if row.unit not in manifest.units), None)
+        if strange is not None:
+            raise TableError(f"{folder / MANIFEST} says nothing of the {strange.unit} that cells are of; {_REMEDY}")
+        own, others = (tuple(row for row in rows if (row.unit == manifest.unit) is mine) for mine in (True, False))
+        return cls(manifest, own, folder, others)
+
+    def of(self, unit: str) -> CostTable:
+        """The same table, answering for `unit`. Raises TableError where it has none of its cells."""
+        if unit == self.manifest.unit:
+            return self
+        return replace(self, manifest=self.manifest.of(unit), rows=self.others, others=self.rows)
 
     def save(self, directory: Path | str) -> Path:
         """Write the table: cells first, the manifest that vouches for them last. Raises TableError."""
         folder = Path(directory)
-        text = HEADER + "".join(format_row(row) for row in self.rows)
-        write_text_atomic(folder / CELLS, text, TableError)
+        write_text_atomic(folder / CELLS, self._text(), TableError)
         self.sealed().manifest.save(folder / MANIFEST)
         return folder
 
     def sealed(self) -> CostTable:
         """The table with the hash and the number of its cells in the manifest."""
-        text = HEADER + "".join(format_row(row) for row in self.rows)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return replace(self, manifest=replace(self.manifest, cells=len(self.rows), cells_sha256=digest))
+        digest = hashlib.sha256(self._text().encode()).hexdigest()
+        cells = len(self.rows) + len(self.others)
+        return replace(self, manifest=replace(self.manifest, cells=cells, cells_sha256=digest))
+
+    def _text(self) -> str:
+        """The cells as CSV, in an order that does not depend on which unit answers."""
+        rows = sorted((*self.rows, *self.others), key=lambda row: UNITS.index(row.unit))
+        return HEADER + "".join(map(format_row, rows))
 
     def to_pandas(self) -> pd.DataFrame:
         """The cells as pandas reads them from ``cells.csv``."""
@@ -76,8 +92,7 @@ class CostTable:
 
         import pandas as pd
 
-        text = HEADER + "".join(format_row(row) for row in self.rows)
-        return pd.read_csv(io.StringIO(text))
+        return pd.read_csv(io.StringIO(self._text()))
 
     @cached_property
     def choices(self) -> Choices:

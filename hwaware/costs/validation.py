@@ -1,4 +1,4 @@
-"""``validation.csv``: whole models on the table's device, predicted against measured.
+"""``validation.csv``: whole models on the table's device, predicted against measured; of a GPU ``validation-gpu.csv``.
 
 A check is one model: what the table said before it ran, and what the clock said then. Checks of held-out models, with
 operations that were not measured for the table, say how far the table can be trusted; their summary stands in the
@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from hwaware.compiler.target import CPU
 from hwaware.costs.manifest import TABLE, Manifest
 from hwaware.costs.model_check import COLUMNS, TRAINING, ModelCheck, from_fields, to_fields
-from hwaware.costs.table import MANIFEST
+from hwaware.costs.table import JOURNAL, MANIFEST
 from hwaware.errors import TableError
 from hwaware.files import read_bytes, write_text_atomic
 
@@ -36,6 +37,7 @@ __all__ = [
     "in_words",
     "read_checks",
     "summary",
+    "validation_file",
     "validation_of",
     "write_checks",
 ]  # fmt: skip
@@ -46,9 +48,21 @@ _PATIENCE_S = 10.0
 _LEAST_RANKED = 3
 
 
-def read_checks(folder: Path) -> tuple[ModelCheck, ...]:
+def validation_file(folder: Path, unit: str | None = None) -> Path:
+    """Where the checks of `unit` are, by default of the unit that the table in `folder` answers for.
+
+    Raises TableError where the folder's manifest is damaged.
+    """
+    # While it is profiled, of the unit that is measured.
+    found = (folder / name for name in (JOURNAL, MANIFEST) if unit is None and (folder / name).exists())
+    manifest = next(found, None)
+    chosen = unit or (CPU if manifest is None else Manifest.load(manifest).unit)
+    return folder / VALIDATION if chosen == CPU else (folder / VALIDATION).with_stem(f"validation-{chosen}")
+
+
+def read_checks(folder: Path, unit: str | None = None) -> tuple[ModelCheck, ...]:
     """The checks of the table in `folder`, none where it was never validated. Raises TableError naming the line."""
-    path = folder / VALIDATION
+    path = validation_file(folder, unit)
     if not path.exists():
         return ()
     lines = csv.reader(io.StringIO(read_bytes(path, TABLE).decode("utf-8", errors="replace")), strict=True)
@@ -66,10 +80,11 @@ def read_checks(folder: Path) -> tuple[ModelCheck, ...]:
     return tuple(checks.values())
 
 
-def add_check(folder: Path, check: ModelCheck) -> None:
+def add_check(folder: Path, check: ModelCheck, unit: str | None = None) -> None:
     """Keep `check` in place of an earlier one of the same model and source, and bring the validation block up to date.
 
-    Raises TableError where the folder holds no table, cannot be written, or is being profiled into.
+    It is of `unit`, by default of the one that the table answers for. Raises TableError where the folder holds no
+    table, cannot be written, or is being profiled into.
     """
     try:
         from_fields(to_fields(check))
@@ -77,16 +92,18 @@ def add_check(folder: Path, check: ModelCheck) -> None:
         raise TableError(f"the check of {check.model[:80]!r} says nothing: {error}; measure it again") from error
     with _locked(folder):
         manifest = Manifest.load(folder / MANIFEST)
-        checks = {_place(known): known for known in read_checks(folder)} | {_place(check): check}
-        write_checks(folder, checks.values())
-        replace(manifest, validation=validation_of(checks.values())).save(folder / MANIFEST)
+        own = manifest.unit
+        unit = unit or own
+        checks = {_place(known): known for known in read_checks(folder, unit)} | {_place(check): check}
+        write_checks(folder, checks.values(), unit)
+        replace(manifest.of(unit), validation=validation_of(checks.values())).of(own).save(folder / MANIFEST)
 
 
-def write_checks(folder: Path, checks: Iterable[ModelCheck]) -> None:
+def write_checks(folder: Path, checks: Iterable[ModelCheck], unit: str | None = None) -> None:
     """Write all checks of the table in `folder`, whose lock the caller holds. Raises TableError."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *map(to_fields, checks)])
-    write_text_atomic(folder / VALIDATION, text.getvalue(), TableError)
+    write_text_atomic(validation_file(folder, unit), text.getvalue(), TableError)
 
 
 def validation_of(checks: Iterable[ModelCheck]) -> dict[str, Any] | None:

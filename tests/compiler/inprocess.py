@@ -53,9 +53,10 @@ class Guarded:
         made.values = self.values[offset:]
         return made
 
-    def tensor(self, size: int, alignment: int = 64) -> object:
+    def tensor(self, size: int, alignment: int = 64, shape: Sequence[int] | None = None) -> object:
         """The first `size` elements as TVM sees them; an error if they are not aligned to so many bytes."""
-        return tvm_ffi.from_dlpack(self.values[:size], require_alignment=alignment)
+        values = self.values[:size]
+        return tvm_ffi.from_dlpack(values if shape is None else values.reshape(shape), require_alignment=alignment)
 
     def intact(self) -> bool:
         """Whether both guards are as they were."""
@@ -66,6 +67,11 @@ class Guarded:
 def alignments(kernel: Kernel) -> list[int]:
     """Bytes to which the kernel's code takes each of its arguments to be aligned: nothing checks it at run time."""
     return [int(param.data_alignment) for param in kernel.function.params]
+
+
+def shapes(kernel: Kernel) -> list[list[int]]:
+    """The shape that the kernel's code takes each of its arguments to have."""
+    return [[int(size) for size in param.shape] for param in kernel.function.params]
 
 
 def guarded(array: np.ndarray) -> Guarded:
@@ -126,10 +132,8 @@ def run_compiled(
         packed = [guarded(array) for array in kernel.pack(op.constants)]
         scratch = [Guarded(piece.bytes // 4, "float32") for piece in kernel.scratch]
         places = [*(buffers[name] for name in op.inputs), *packed, *scratch, buffers[op.output]]
-        arguments = [
-            place.tensor(argument.size, alignment)
-            for place, argument, alignment in zip(places, kernel.arguments, alignments(kernel), strict=True)
-        ]
+        forms = zip(places, kernel.arguments, alignments(kernel), shapes(kernel), strict=True)
+        arguments = [place.tensor(argument.size, alignment, shape) for place, argument, alignment, shape in forms]
         module[kernel.symbol](*arguments)  # type: ignore[index]
         for place in places:
             assert place.intact(), f"{op.workload.key} writes outside its buffers"

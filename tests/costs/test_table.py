@@ -88,7 +88,7 @@ def reseal(old: str, new: str) -> Callable[[Path], None]:
         (CELLS, reseal(",ok,", ",splendid,"), "status"),
         (MANIFEST, cut, "not usable JSON"),
         (MANIFEST, Path.unlink, "holds no cost table"),
-        (MANIFEST, change('"schema_version": 3', '"schema_version": 99'), "schema version 99"),
+        (MANIFEST, change('"schema_version": 4', '"schema_version": 99'), "schema version 99"),
         (MANIFEST, change("hwaware-cost-table", "shopping list"), "not a cost table"),
         (MANIFEST, change('"threads": 1', '"threads": "one"'), "threads"),
         (MANIFEST, change('"overhead_ns": 0.0', '"overhead_ns": NaN'), "NaN"),

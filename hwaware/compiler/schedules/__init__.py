@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwaware.compiler.choice import Choice, Chooser, Variant
+from hwaware.compiler.cuda.target import CudaTarget
 from hwaware.compiler.kernel import Kernel, KernelBuilder, Schedule
 from hwaware.compiler.schedules.conv import direct, direct_candidates
 from hwaware.compiler.schedules.depthwise import depthwise, depthwise_candidates
@@ -68,6 +69,10 @@ def schedule_name(workload: Workload) -> str:
 
 def candidates(workload: Workload, target: Target) -> tuple[Choice, ...]:
     """Ways to write `workload`, each once, the one for want of measurements first. Raises BuildError if none."""
+    if isinstance(target, CudaTarget):
+        from hwaware.compiler.cuda import kernels
+
+        return kernels.candidates(workload)
     rules = RULES.get(schedule_name(workload), ())
     found = tuple(dict.fromkeys(choice for rule in rules for choice in rule(workload, target)))
     if not found:
@@ -87,6 +92,10 @@ def variant(workload: Workload, target: Target, chooser: Chooser | None = None) 
 
 def generate(workload: Workload, target: Target, choice: Choice | None = None) -> Kernel:
     """The kernel of `workload` for `target`, by the default schedule unless one is chosen."""
+    if isinstance(target, CudaTarget):
+        from hwaware.compiler.cuda import kernels
+
+        return kernels.generate(workload, target, choice)
     chosen = choice or candidates(workload, target)[0]
     schedule = SCHEDULES.get(chosen.schedule)
     if schedule is None:
