@@ -28,7 +28,7 @@ from hwaware.costs.table import CELLS, CostTable
 from hwaware.profiling.journal import PART
 
 HOST, AGENT = "host", "agent"
-Place: TypeAlias = tuple[str, str]  # CellRow.identity
+Place: TypeAlias = tuple[str, str, str]  # CellRow.identity
 _SOON_S = 10.0  # in which whatever was orphaned has to end by itself
 _FREED_S = 120.0  # in which a killed profile's output must be let go of, on a busy machine
 _VERBS = {b"bench", b"run"}  # of the agent

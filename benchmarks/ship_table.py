@@ -17,7 +17,7 @@ from pathlib import Path
 from hwaware.costs.manifest import Manifest
 from hwaware.costs.row import FAILED, CellRow
 from hwaware.costs.table import CELLS, MANIFEST, CostTable
-from hwaware.costs.validation import VALIDATION
+from hwaware.costs.validation import validation_file
 from hwaware.devices.facts import DeviceFacts
 from hwaware.errors import HwawareError, TableError
 
@@ -56,14 +56,16 @@ def ship(source: Path, target: Path, *, device: str | None = None) -> list[str]:
     if target.exists():
         raise TableError(f"{target} exists already: choose another folder")
     manifest = _public(table.manifest, device)
-    rows = table.rows
+    rows, others = table.rows, table.others
     if (source / CELLS).stat().st_size > MOST_BYTES:
-        rows = tuple(map(thinned, rows))
+        rows, others = tuple(map(thinned, rows)), tuple(map(thinned, others))
         manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, THINNED))))
     try:
-        CostTable(manifest, rows).save(target)
-        if (source / VALIDATION).exists():
-            shutil.copyfile(source / VALIDATION, target / VALIDATION)
+        CostTable(manifest, rows, others=others).save(target)
+        for unit in manifest.units:
+            checks = validation_file(source, unit)
+            if checks.exists():
+                shutil.copyfile(checks, target / checks.name)
         found = list(problems(target))
     except OSError as error:
         raise TableError(f"cannot write {target}: {error.strerror}; choose another folder") from error
@@ -88,15 +90,18 @@ def problems(folder: Path) -> Iterator[str]:
     lacking = [name for name in CONDITIONS if name not in manifest.conditions]
     if lacking:
         yield f"its conditions lack {', '.join(lacking)}"
-    if not (folder / VALIDATION).exists() or manifest.validation is None or not manifest.validation.get("n"):
+    checks = [validation_file(folder, unit) for unit in manifest.units]
+    blocks = [manifest.of(unit).validation for unit in manifest.units]
+    if not all(path.exists() for path in checks) or not all(block and block.get("n") for block in blocks):
         yield "it has no validation block: measure held-out models with `hwaware run`"
-    for row in table.rows:
+    for row in (*table.rows, *table.others):
         if row.status == FAILED and not row.reason:
             yield f"{row.key} failed without a reason"
-    strange = sorted({path.name for path in folder.iterdir()} - {MANIFEST, CELLS, VALIDATION})
+    known = (MANIFEST, CELLS, *(path.name for path in checks))
+    strange = sorted({path.name for path in folder.iterdir()} - set(known))
     if strange:
         yield f"it holds {', '.join(strange)} as well"
-    for name in (MANIFEST, CELLS, VALIDATION):
+    for name in known:
         if (folder / name).exists():
             yield from _private(name, (folder / name).read_text(encoding="utf-8"))
 

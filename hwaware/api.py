@@ -34,11 +34,14 @@ def profile(
     budget_s: float | None = None,
     resume: bool = False,
     rounds: int = MOST_ROUNDS,
+    cores: str | None = None,
+    unit: str | None = None,
 ) -> CostTable:
     """Measure `model`'s operations, and at most `rounds` rounds of narrower variants of it, on `device`.
 
     The table is written to `out` (default: a new temporary folder); `name` is what it calls the model (default: its
-    class). Raises DeviceError, ModelError or BuildError.
+    class), `cores` a cluster of the device's cores other than the fastest, `unit` "cpu" or "gpu". Raises
+    DeviceError, ModelError or BuildError.
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
     return profile_into(
@@ -51,6 +54,8 @@ def profile(
         budget_s=budget_s,
         resume=resume,
         rounds=rounds,
+        cores=cores,
+        unit=unit,
     )
 
 
@@ -64,14 +69,20 @@ def compile(
     table: CostTable | None = None,
     tune: bool = False,
     threads: int = 1,
+    unit: str | None = None,
 ) -> Artifact:
     """Compile `model` for `device` into the folder `out` (default: a new temporary folder).
 
     Kernels are written by the schedules that `table` was measured with; with `tune` by the fastest of the candidates,
     which are measured on the device with `threads` threads first; else by the compiler's guesses. What a `table` that
     has a folder says of the model is kept in the artifact, for a run of it to be audited; it warns where that is not
-    known.
+    known. `unit` is "cpu" or "gpu", by default the table's, or that of `profiling.target.target_of`.
     """
+    if unit is None and table is not None:
+        unit = table.manifest.unit
+    target = target_of(device, unit)
+    if table is not None:
+        table = table.of(target.unit)
     chooser = None
     extra: dict[str, Any] = {}
     if table is not None:
@@ -82,12 +93,12 @@ def compile(
             except MissingCostError as error:
                 warnings.warn(f"the artifact goes without a prediction: {error}", stacklevel=2)
     elif tune:
-        chooser = search_choices(model, example_inputs, device, threads=threads)
+        chooser = search_choices(model, example_inputs, device, threads=threads, unit=unit)
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-artifact-")) / "artifact"
     return build_artifact(
         model,
         example_inputs,
-        target_of(device),
+        target,
         folder,
         name=name or type(model).__name__.lower(),
         chooser=chooser,

@@ -13,7 +13,9 @@ from typing import TypeAlias
 from hwaware.compiler.choice import Variant
 from hwaware.compiler.targets import Target
 from hwaware.costs.row import CellRow
+from hwaware.devices.clusters import FASTEST, Cores
 from hwaware.devices.device import Device
+from hwaware.devices.measuring import Modes
 from hwaware.devices.output import one_line
 from hwaware.errors import AgentError, DeviceError
 from hwaware.profiling.building import Builder
@@ -63,7 +65,8 @@ class Bench:
     """Measures variants on a device whose lease is held. `deadline` is in `time.monotonic` seconds.
 
     Cells measured under bad conditions are measured up to `retries` times more, at the end of their bundle, and keep
-    their best measurement. `witness` is what the agent said of the device; copies of a bench share it.
+    their best measurement. `witness` is what the agent said of the device; copies of a bench share it. `modes` are held
+    by whoever made the bench.
     """
 
     device: Device
@@ -73,6 +76,8 @@ class Bench:
     deadline: float | None = None
     retries: int = MOST_RETRIES
     witness: Witness = field(default_factory=Witness, compare=False)
+    cores: Cores = FASTEST
+    modes: Modes = field(default_factory=Modes, compare=False)
 
     def measure(self, variants: Sequence[Variant], on_row: OnRow, seed: int = 1) -> None:
         """One row for every variant, in bundles. Raises OutOfTime at the deadline; rows given out stand.
@@ -100,6 +105,7 @@ class Bench:
 
     def _run(self, path: Path, variants: Sequence[Variant], on_row: OnRow, seed: int) -> None:
         """Measure a bundle; every cell has one row when this returns."""
+        self.modes.settle()
         transport = self.device.transport
         wanted = {variant.id: variant for variant in variants}
         sieve = Sieve(self.witness, on_row, len(variants))
@@ -160,7 +166,8 @@ class Bench:
     def _arguments(self, seed: int) -> list[str]:
         words = ["--threads", str(self.threads), "--seed", str(seed), "--timeout-ms", str(self._cell_s * 1000)]
         calm = self.witness.calm if self.effort.pinned else None
-        return words + self.effort.arguments() + ([] if calm is None else calm.arguments())
+        words += self.effort.arguments() + self.cores.arguments()
+        return words + ([] if calm is None else calm.arguments())
 
     def _rest(self, lines: BenchLines, path: Path) -> list[str]:
         """The option that names what is left to measure."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from hwaware.costs.row import OK, THROTTLED, UNSTABLE, CellRow
+from hwaware.devices.clusters import FASTEST, Cores
 from hwaware.devices.facts import DeviceFacts
 from hwaware.profiling.calm import Calm, Witness
 from hwaware.profiling.surroundings import MOST_DRIFT, FrequencyLock, Surroundings
@@ -20,16 +23,22 @@ NOT_CALM = "something else had the processor or its neighbours all the time (sen
 
 
 def device_conditions(
-    facts: DeviceFacts, lock: FrequencyLock | None = None, calm: Calm | None = None
+    facts: DeviceFacts,
+    lock: FrequencyLock | None = None,
+    calm: Calm | None = None,
+    *,
+    cores: Cores = FASTEST,
+    modes: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """What goes into a table or a report; `lock` is what the agent said while measuring, None before it did.
 
-    `calm`: by what calm moments were told.
+    `calm`: by what calm moments were told; `cores`: what was measured on; `modes`: conditions of modes
+    that were set.
     """
     governors = sorted({cpu.governor for cpu in facts.cpus if cpu.governor})
     unknown = dict.fromkeys(FrequencyLock(locked=False).state())
     return {
-        "power_mode": None,
+        "power_mode": facts.power_mode,
         "governor": ",".join(governors) or None,
         "kernel": facts.kernel,
         "load1": facts.load1,
@@ -37,6 +46,8 @@ def device_conditions(
         "calm_work_ns": None if calm is None else calm.work_ns,
         "calm_meeting_ns": None if calm is None else calm.meeting_ns,
         **(unknown if lock is None else lock.state()),
+        **cores.conditions(),
+        **modes,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from hwaware.costs.row import ALONE, FAILED, GRAPH, CellRow
 from hwaware.costs.table import CostTable
 from hwaware.costs.validation import read_checks, validation_of, write_checks
 from hwaware.devices.device import Device
+from hwaware.devices.measuring import measuring_modes
 from hwaware.errors import TableError
 from hwaware.graph.capture import capture
 from hwaware.graph.ir import Graph
@@ -26,7 +27,7 @@ from hwaware.profiling.cells import OWN, Cell, measuring_order, model_cells
 from hwaware.profiling.conditions import device_conditions
 from hwaware.profiling.journal import Journal
 from hwaware.profiling.rounds import MOST_ROUNDS, Outcome, Rounds
-from hwaware.profiling.settings import PROTOCOLS, effort_for, manifest_for
+from hwaware.profiling.settings import PROTOCOLS, cores_of, effort_for, manifest_for
 from hwaware.profiling.target import device_facts, target_of
 from hwaware.profiling.variants import Variants, prunable_groups
 from hwaware.profiling.whole import WholeBench
@@ -57,6 +58,8 @@ def profile(
     resume: bool = False,
     protocol: str = "pinned",
     rounds: int = MOST_ROUNDS,
+    cores: str | None = None,
+    unit: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> CostTable:
     """Measure `module`'s operations and narrower variants of it into the table directory `out`.
@@ -64,19 +67,24 @@ def profile(
     First cells alone (`profiling.cells`), then at most `rounds` rounds of whole variants (`profiling.rounds`). Every
     cell is on disk as soon as it is measured: with `resume` an interrupted profile goes on, and a finished one is
     completed for another model; no cell is measured twice. After `budget_s` seconds the table is finished with what
-    there is and `complete` false. Raises TableError where `out` holds something that cannot be resumed, DeviceError,
-    BuildError, ModelError.
+    there is and `complete` false. `cores` names a cluster of the device's cores (`devices.clusters`) other than the
+    fastest; `unit` is what computes (`profiling.target`). Raises TableError where `out` holds something that cannot be
+    resumed, DeviceError, BuildError, ModelError.
     """
     if protocol not in PROTOCOLS:
         raise TableError(f"no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     deadline = None if budget_s is None else time.monotonic() + budget_s
     graph = capture(module, example_inputs)
-    target = target_of(device)
-    bench = Bench(device, target, threads, effort_for(graph, target, protocol), deadline)
-    manifest = manifest_for(device, target, bench.effort, threads, protocol, name)
-    with device.transport.lease(wait=_LEASE_WAIT_S), closing(Journal(out, manifest, resume=resume)) as journal:
-        cells = measuring_order(model_cells(graph, target.lanes), _SEED)
-        tell = _Progress(on_progress, 0, len(cells))
+    target = target_of(device, unit)
+    kept_to = cores_of(device, cores, threads, protocol)
+    cells = measuring_order(model_cells(graph, target.lanes), _SEED)
+    tell = _Progress(on_progress, 0, len(cells))
+    with ExitStack() as held:
+        modes = held.enter_context(measuring_modes(device, fixed=protocol == "pinned", on_wait=tell.say))
+        held.enter_context(device.transport.lease(_LEASE_WAIT_S, tell.say))
+        effort = effort_for(graph, target, protocol)
+        bench = Bench(device, target, threads, effort, deadline, cores=kept_to, modes=modes)
+        journal = held.enter_context(closing(Journal(out, manifest_for(bench, protocol, name), resume=resume)))
         complete = _cells(bench, cells, journal, tell)
         whole = _rounds(bench, graph, journal, name, protocol, rounds)
         if complete:
@@ -133,7 +141,16 @@ def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: s
     program = lower(graph)
     rounds = Rounds(
         name=name,
-        bench=WholeBench(bench.device, bench.target, bench.threads, protocol, table.choices, bench.witness),
+        bench=WholeBench(
+            bench.device,
+            bench.target,
+            bench.threads,
+            protocol,
+            table.choices,
+            bench.witness,
+            bench.cores,
+            bench.modes,
+        ),
         variants=Variants(graph, prunable_groups(graph), bench.target.lanes),
         program=program,
         table=lambda: _table(journal),
@@ -206,7 +223,9 @@ def _finished(journal: Journal, rounds: Rounds, bench: Bench, *, complete: bool)
     if samples:
         manifest = replace(manifest, memory=fit_memory(samples, facts.page_bytes).document())
     if bench.witness.lock is not None:
-        conditions = device_conditions(facts, bench.witness.lock, bench.witness.calm)
+        conditions = device_conditions(
+            facts, bench.witness.lock, bench.witness.calm, cores=bench.cores, modes=bench.modes.conditions
+        )
         manifest = replace(manifest, conditions=conditions)
     journal.manifest = manifest
     return journal.finish(complete=complete)

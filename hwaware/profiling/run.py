@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from hwaware.compiler.artifact import Artifact
+from hwaware.devices.clusters import FASTEST, Cores
 from hwaware.devices.device import Device
 from hwaware.devices.facts import DeviceFacts
+from hwaware.devices.measuring import measuring_modes
 from hwaware.devices.schema import Fields
-from hwaware.errors import AgentError, ModelError
+from hwaware.errors import ModelError
+from hwaware.profiling.answer import output_array, run_and_ops
 from hwaware.profiling.calm import Calm
 from hwaware.profiling.surroundings import Surroundings
 from hwaware.profiling.target import check_runs_on, device_facts
@@ -114,6 +116,7 @@ def run_artifact(
     seed: int = 1,
     pushed: str | None = None,
     calm: Calm | None = None,
+    cores: Cores = FASTEST,
 ) -> RunResult:
     """Measure `artifact` on `device` under the device's lease.
 
@@ -121,7 +124,7 @@ def run_artifact(
     frequency where the device lets us, for `min_time_ms` and `min_count` samples. ``as-shipped`` leaves threads and
     frequency to the system and measures for at least 60 s and 1024 samples (MLPerf Mobile), or more if asked to.
     `pushed` is where the agent is on the device already. With `calm` samples that were not taken in calm moments are
-    taken again, if the protocol is not ``as-shipped``, for about a second.
+    taken again, if the protocol is not ``as-shipped``, for about a second. `cores` go with protocol ``pinned`` alone.
     """
     check_runs_on(artifact, device)
     facts = device_facts(device)
@@ -131,11 +134,15 @@ def run_artifact(
     # A slow model needs its time: for each sample, and each timing of its operations, up to 10 s.
     timeout_ms = min(86_400_000, max(600_000, 20 * time_ms, 10_000 * count * (1 + per_op)))
     transport = device.transport
-    with transport.lease(wait=_LEASE_WAIT_S), tempfile.TemporaryDirectory() as scratch:
+    with (
+        measuring_modes(device, fixed=protocol != "as-shipped") as modes,
+        transport.lease(wait=_LEASE_WAIT_S),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         agent = transport.push(artifact.agent) if pushed is None else pushed
         argv = [agent, "run", "--threads", str(threads), "--min-time-ms", str(time_ms), "--min-count", str(count)]
         argv += ["--timeout-ms", str(timeout_ms), "--seed", str(seed), "--cool-ms", str(int(_COOL_S * 1000))]
-        argv += protocol_words
+        argv += [*protocol_words, *cores.arguments()]
         if per_op:
             argv.append("--per-op")
         if calm is not None and protocol != "as-shipped":
@@ -150,12 +157,12 @@ def run_artifact(
             for path in outputs:
                 argv += ["--output", path]
         done = transport.run(argv, timeout=timeout_ms / 1000 + _COOL_S + _GRACE_S)
-        result = _parse(done.stdout, done.returncode, done.stderr, device.name)
+        result = run_and_ops(done.stdout, done.returncode, done.stderr, device.name)
         arrays = []
         for index, remote in enumerate(outputs):
             local = Path(scratch) / f"output{index}.npy"
             transport.pull(remote, local)
-            arrays.append(_load(local, artifact.manifest["outputs"][index], device.name))
+            arrays.append(output_array(local, artifact.manifest["outputs"][index], device.name))
     run, ops = result
     memory = run.section("memory")
     around = Surroundings.read(run)
@@ -168,49 +175,8 @@ def run_artifact(
         weights=memory.integer("weights"),
         arena=memory.integer("arena"),
         peak_rss=memory.integer_or_none("peak_rss"),
-        state=_state(run, around),
+        state={**_state(run, around), **cores.conditions(), **modes.conditions},
         around=around,
         ops=tuple(OpSamples(op.word("name"), op.text("key"), op.numbers("samples_ns")) for op in ops),
         outputs=tuple(arrays),
     )
-
-
-def _parse(stdout: str, returncode: int, stderr: str, name: str) -> tuple[Fields, list[Fields]]:
-    """The ``run`` line and the ``op`` lines of the agent's answer."""
-    where = f"device {name}: the agent's answer"
-    run: Fields | None = None
-    ops: list[Fields] = []
-    finished = False
-    for line in stdout.splitlines():
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise AgentError(f"{where} is no JSON: {line[:80]!r}; run the command again") from error
-        fields = Fields(document, where)
-        kind = document.get("type")
-        if kind == "error":
-            raise AgentError(f"device {name}: {str(document.get('reason'))[:500]}")
-        if kind == "run":
-            run = fields
-        elif kind == "op":
-            ops.append(fields)
-        finished = finished or kind == "done"
-    if run is None or not finished or returncode != 0:
-        said = (stderr.strip().splitlines() or ["nothing on stderr"])[-1][:200]
-        raise AgentError(
-            f"device {name}: the agent ended with status {returncode} before it was done ({said}); run it again"
-        )
-    counts = {len(op.numbers("samples_ns")) for op in ops}
-    if not run.numbers("samples_ns") or 0 in counts or len(counts) > 1:
-        raise AgentError(f"{where} lacks samples: run the command again")
-    return run, ops
-
-
-def _load(path: Path, spec: dict[str, Any], name: str) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise AgentError(f"device {name}: an output is no .npy file ({error})") from error
-    if not isinstance(array, np.ndarray) or list(array.shape) != spec["shape"]:
-        raise AgentError(f"device {name}: output {spec['name']} has the wrong shape")
-    return array

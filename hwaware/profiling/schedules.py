@@ -44,15 +44,16 @@ def search_choices(
     device: Device,
     *,
     threads: int = 1,
+    unit: str | None = None,
     known: Chooser | None = None,
     on_progress: OnProgress | None = None,
 ) -> Choices:
-    """The fastest schedule of each of the model's operations, by measuring every candidate on `device`.
+    """The fastest schedule of each of the model's operations, by measuring every candidate on `unit` of `device`.
 
     What `known` has is not searched again. Raises DeviceError, BuildError, ModelError.
     """
     graph = capture(module, example_inputs)
-    target = target_of(device)
+    target = target_of(device, unit)
     workloads = list({op.workload.key: op.workload for op in lower(graph).ops}.values())
     made = Choices()
     missing = []

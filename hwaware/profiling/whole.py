@@ -18,7 +18,9 @@ from hwaware.compiler.artifact import Artifact, write_agent
 from hwaware.compiler.choice import Chooser, Variant
 from hwaware.compiler.target import Target
 from hwaware.compiler.workers import in_processes
+from hwaware.devices.clusters import FASTEST, Cores
 from hwaware.devices.device import Device
+from hwaware.devices.measuring import Modes
 from hwaware.errors import AgentError, DeviceError
 from hwaware.graph.lower import Program
 from hwaware.profiling.bench import MOST_FRUITLESS
@@ -62,6 +64,8 @@ class WholeBench:
     protocol: str
     chooser: Chooser
     witness: Witness = field(default_factory=Witness)
+    cores: Cores = FASTEST
+    modes: Modes = field(default_factory=Modes)
     _last: dict[str, _Model] = field(default_factory=dict, repr=False)
 
     def measure(self, programs: Mapping[str, Program], seed: int) -> list[WholeRun]:
@@ -91,6 +95,8 @@ class WholeBench:
         for number in range(_ROUNDS + _AGAIN):
             names = [name for name, model in models.items() if self._wanting(model, planned[name])]
             order.shuffle(names)
+            if names:
+                self.modes.settle()
             for name in names:
                 run = self._run_once(models[name], seed + number)
                 self.witness.hear(run.around)
@@ -152,6 +158,7 @@ class WholeBench:
                     seed=seed,
                     pushed=model.place,
                     calm=self.witness.calm,
+                    cores=self.cores,
                 )
             except AgentError:
                 if attempt == MOST_FRUITLESS - 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hwaware.compiler.artifact import Artifact
 from hwaware.costs.audit import Measured, Stored, keep
-from hwaware.costs.identity import power_of
+from hwaware.costs.identity import cores_of, power_of
 from hwaware.costs.validation import held_back, in_words, read_checks, summary
 from hwaware.errors import ArtifactError, HwawareError
 from hwaware.fields import Fields
@@ -34,7 +34,7 @@ def added(stored: Stored | None, report: LatencyReport, result: RunResult, *, ta
     """
     if stored is None:
         return None if table is None else f"no cost table predicted {report.model}: compile it with --table {table}"
-    other = stored.other_run(report.threads, report.protocol)
+    other = stored.other_run(report.threads, report.protocol, report.conditions.get("cores"))
     if other is not None:
         return f"not audited: {other}"
     if not stored.ops and table is None:
@@ -65,10 +65,11 @@ def _kept(folder: Path, stored: Stored, report: LatencyReport, result: RunResult
         "threads": report.threads,
         "protocol": report.protocol,
         "power": power_of(report.conditions),
+        "cores": cores_of(report.conditions),
     }
     try:
         check = keep(folder, stored, measured, model=report.model, here=here, created=report.created)
-        held_out = summary(held_back(read_checks(folder)))
+        held_out = summary(held_back(read_checks(folder, stored.unit)))
     except HwawareError as error:
         return f"not added to a table's validation: {error}"
     kind = "as a held-out model" if check.held_out else "as a profiled model"

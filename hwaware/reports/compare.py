@@ -67,7 +67,7 @@ class Comparison:
 
 
 # What must be equal, with how it is read: mappings, compared key by key so that a reason can name the key.
-_CONDITIONS = ("power_mode", "governor", "frequency_locked")
+_CONDITIONS = ("power_mode", "governor", "frequency_locked", "cores")
 _SAME: dict[str, Callable[[LatencyReport], Mapping[str, Any]]] = {
     "device": lambda report: {"": report.device["fingerprint"]},
     "condition": lambda report: {name: report.conditions.get(name) for name in _CONDITIONS},

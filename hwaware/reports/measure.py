@@ -10,8 +10,10 @@ import numpy as np
 
 from hwaware.compiler.artifact import Artifact
 from hwaware.devices.device import Device
+from hwaware.devices.measuring import measuring_modes
 from hwaware.profiling.conditions import device_conditions
 from hwaware.profiling.run import RunResult, run_artifact
+from hwaware.profiling.settings import cores_of
 from hwaware.reports.audit import compared, stored_prediction
 from hwaware.reports.latency_report import LatencyReport
 from hwaware.reports.parts import Memory, op_latencies
@@ -41,7 +43,7 @@ def report_of(artifact: Artifact, device: Device, result: RunResult) -> LatencyR
         widths=widths if isinstance(widths, Mapping) else None,
     )
     stored = stored_prediction(artifact)
-    if stored is None or stored.other_run(report.threads, report.protocol) is not None:
+    if stored is None or stored.other_run(report.threads, report.protocol, report.conditions.get("cores")) is not None:
         return report
     return replace(report, predicted=compared(stored, report))
 
@@ -76,10 +78,21 @@ def measure(
     per_op: bool = True,
     protocol: str = "pinned",
     min_time_ms: int | None = None,
+    cores: str | None = None,
 ) -> LatencyReport:
-    """Run `artifact` on `device` and report its latency, per-op times and memory."""
+    """Run `artifact` on `device` and report its latency, per-op times and memory.
+
+    `cores`: a cluster of its cores, such as "little", by default the fastest; with protocol "pinned" alone.
+    """
     result = run_artifact(
-        artifact, device, threads=threads, inputs=inputs, per_op=per_op, protocol=protocol, min_time_ms=min_time_ms
+        artifact,
+        device,
+        threads=threads,
+        inputs=inputs,
+        per_op=per_op,
+        protocol=protocol,
+        min_time_ms=min_time_ms,
+        cores=cores_of(device, cores, threads, protocol),
     )
     return report_of(artifact, device, result)
 
@@ -97,12 +110,15 @@ def measure_in_turn(
     A report holds the samples of all its rounds; operations are timed in the last round.
     """
     runs: list[list[RunResult]] = [[] for _ in artifacts]
-    for number in range(rounds):
-        for artifact, done in zip(artifacts, runs, strict=True):
-            last = number == rounds - 1
-            done.append(
-                run_artifact(artifact, device, threads=threads, per_op=last, min_time_ms=min_time_ms, min_count=50)
-            )
+    # Held over all rounds: otherwise each run would set and undo the device's modes.
+    with measuring_modes(device) as modes:
+        for number in range(rounds):
+            modes.settle()
+            for artifact, done in zip(artifacts, runs, strict=True):
+                last = number == rounds - 1
+                done.append(
+                    run_artifact(artifact, device, threads=threads, per_op=last, min_time_ms=min_time_ms, min_count=50)
+                )
     reports = []
     for artifact, done in zip(artifacts, runs, strict=True):
         samples = tuple(sample for result in done for sample in result.samples_ns)
