@@ -36,12 +36,13 @@ def profile(
     rounds: int = MOST_ROUNDS,
     cores: str | None = None,
     unit: str | None = None,
+    wider: float = 1.0,
 ) -> CostTable:
     """Measure `model`'s operations, and at most `rounds` rounds of narrower variants of it, on `device`.
 
     The table is written to `out` (default: a new temporary folder); `name` is what it calls the model (default: its
-    class), `cores` a cluster of the device's cores other than the fastest, `unit` "cpu" or "gpu". Raises
-    DeviceError, ModelError or BuildError.
+    class), `cores` a cluster of the device's cores other than the fastest, `unit` "cpu" or "gpu"; with
+    `wider` the table reaches up to so many times the model's channels. Raises DeviceError, ModelError or BuildError.
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
     return profile_into(
@@ -56,6 +57,7 @@ def profile(
         rounds=rounds,
         cores=cores,
         unit=unit,
+        wider=wider,
     )
 
 

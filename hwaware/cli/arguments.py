@@ -14,6 +14,27 @@ def threads(text: str) -> int:
     return int(text)
 
 
+def factor(text: str) -> float:
+    """From 1 to 16 times as wide."""
+    return number(text, 1.0, 16.0, "a factor from 1 to 16, like 1.5")
+
+
+def share(text: str) -> float:
+    """Of a budget."""
+    return number(text, 0.01, 1.0, "a share from 0.01 to 1, like 0.8")
+
+
+def number(text: str, least: float, most: float, wanted: str) -> float:
+    """One from `least` to `most`."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = least - 1
+    if not least <= found <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return found
+
+
 def add_unit(parser: argparse.ArgumentParser) -> None:
     """The option ``--unit``."""
     parser.add_argument(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwaware.cli.arguments import add_cores, add_unit
 from hwaware.cli.output import emit, note, progress
+from hwaware.cli.search_arguments import add_search, search_options
 from hwaware.errors import TableError
 
 if TYPE_CHECKING:
@@ -32,11 +34,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="latency=60%% of the model as measured or latency=12ms; memory= and size= in bytes, KiB, MiB or %%",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the compressed model")
-    parser.add_argument("--method", choices=("morphnet",), default="morphnet", help="default: morphnet")
+    parser.add_argument(
+        "--method",
+        choices=("morphnet", "halp", "best"),
+        default="morphnet",
+        help="morphnet (default), halp, or best: both, and the one that fits the training data better",
+    )
+    add_search(parser)
     add_cores(parser)
     add_unit(parser)
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of all random numbers (default: 0)")
     parser.add_argument("--epochs", type=_epochs, metavar="N", help="passes over the training data (default: 20)")
+    parser.add_argument("--resume", action="store_true", help="go on with what an interrupted run left in --out")
     parser.add_argument("--lr", type=_rate, metavar="X", help="peak learning rate (default: half the recipe's, 0.05)")
 
 
@@ -44,25 +53,34 @@ def run(args: argparse.Namespace) -> int:
     """Compress; the folder appears whole at the end or not at all."""
     from hwaware.compression.budget import Budget
     from hwaware.compression.compress import EPOCHS, LR, compress
-    from hwaware.compression.saved import check_destination, save_result
+    from hwaware.compression.distributed import joined
+    from hwaware.compression.saved import CHECKPOINTS, check_destination, save_result
 
-    budget = Budget.parse(args.budget)
+    budget, options = Budget.parse(args.budget), search_options(args)
     check_destination(args.out)
+    checkpoints = args.out / CHECKPOINTS
+    if not args.resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     task, rate = _task(args.task, args.seed)
     table = _table(args, task)
-    with progress("compressing", 0) as bar:
-        result = compress(
-            task,
-            table,
-            budget,
-            method=args.method,
-            seed=args.seed,
-            epochs=args.epochs or EPOCHS,
-            lr=args.lr or rate or LR,
-            on_progress=lambda phase, done, total, what: bar.update(done, total, f"{phase}: {what}"),
-        )
-    save_result(result, args.out)
-    emit(args, _document(result, args.out), _text(result, args.out))
+    with joined() as processes:
+        with progress("compressing", 0) as bar:
+            result = compress(
+                task,
+                table,
+                budget,
+                method=args.method,
+                options=options,
+                final=args.final,
+                checkpoints=checkpoints,
+                seed=args.seed,
+                epochs=args.epochs or EPOCHS,
+                lr=args.lr or rate or LR,
+                on_progress=lambda phase, done, total, what: bar.update(done, total, f"{phase}: {what}"),
+            )
+        if processes.main:
+            save_result(result, args.out)
+            emit(args, _document(result, args.out), _text(result, args.out))
     return 0
 
 
@@ -110,6 +128,7 @@ def _table(args: argparse.Namespace, task: Task) -> CostTable:
             resume=out.exists(),
             cores=args.cores,
             unit=args.unit,
+            wider=args.grow,
             on_progress=bar.update,
         )
 
@@ -127,6 +146,7 @@ def _document(result: Result, out: Path) -> dict[str, object]:
 
 def _text(result: Result, out: Path) -> str:
     from hwaware.compression.budget import UNITS, quantity
+    from hwaware.reports.plan_table import layer_table
     from hwaware.reports.wording import metric
 
     plan = result.plan
@@ -140,11 +160,7 @@ def _text(result: Result, out: Path) -> str:
     lines.append(f"{'metric':8} {metric(result.baseline_metric)} → {metric(result.metric)}")
     if plan.note:
         lines.append(plan.note)
-    width = max((len(group.name) for group in plan.groups), default=0)
-    lines += [
-        f"  {group.name:<{width}} {group.before:5} → {group.after:<5} {1e3 * group.per_channel_ms:8.3f} µs a channel"
-        for group in plan.groups
-    ]
+    lines += layer_table(plan)
     lines += [f"  {name} keeps its width: {why}" for name, why in plan.fixed.items()]
     lines.append(f"written to {out}; next: hwaware compile {out} --device NAME --out {out}-compiled")
     return "\n".join(lines)

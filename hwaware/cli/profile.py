@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwaware.cli.arguments import add_cores, add_unit, threads
+from hwaware.cli.arguments import add_cores, add_unit, factor, threads
 from hwaware.cli.output import emit, note, progress, progress_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("pinned", "as-shipped"),
         default="pinned",
         help="how to measure (default: pinned, what cost tables are made of)",
+    )
+    parser.add_argument(
+        "--wider",
+        type=factor,
+        default=1.0,
+        metavar="X",
+        help="measure up to X times the model's channels too, for `compress --grow X` (default: 1)",
     )
     add_cores(parser, each=True)
     add_unit(parser)
@@ -125,6 +132,7 @@ def _requests(args: argparse.Namespace) -> list[Request]:
             protocol=args.protocol,
             cores=args.cores,
             unit=args.unit,
+            wider=args.wider,
         )
         for device in args.device
     ]

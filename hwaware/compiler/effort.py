@@ -24,7 +24,7 @@ from hwaware.compiler.schedules.winograd import layout_of
 from hwaware.compiler.sharing import sharing
 from hwaware.compiler.target import GPU, Target
 from hwaware.compiler.tir import pieces
-from hwaware.graph.arithmetic import activation_bytes
+from hwaware.graph.arithmetic import activation_bytes, weight_bytes
 from hwaware.graph.lower.copy import Part
 from hwaware.graph.workload import FULL, Workload
 
@@ -53,7 +53,7 @@ def effort(workload: Workload, target: Target, choice: Choice, threads: int = 1)
     counts = np.zeros(len(NAMES))
     counts[0] = 1
     if target.unit == GPU:
-        counts[_BYTES], counts[_WEIGHTS] = activation_bytes(workload), _weights(workload)
+        counts[_BYTES], counts[_WEIGHTS] = activation_bytes(workload), weight_bytes(workload)
         counts[_ADD], counts[_LAUNCH] = cuda.adds(workload, choice), cuda.launches(workload)
         return counts
     operands = sum(1 for step in workload.epilogue if step.operand == FULL)
@@ -62,7 +62,7 @@ def effort(workload: Workload, target: Target, choice: Choice, threads: int = 1)
     counts[_SPLIT] = rows * _crossing(width, target) * (1 + operands)
     counts[_BYTES] = activation_bytes(workload)
     counts[_FAR] = max(0, counts[_BYTES] - target.l2)
-    counts[_WEIGHTS] = _weights(workload)
+    counts[_WEIGHTS] = weight_bytes(workload)
     shares = sharing(workload, target, choice, threads)
     _COUNT.get(choice.schedule, _elements)(counts, workload, target, choice)
     if choice.schedule == "winograd":
@@ -71,14 +71,6 @@ def effort(workload: Workload, target: Target, choice: Choice, threads: int = 1)
     counts[_WEIGHTS] *= shares.weights / shares.work
     counts[_LAUNCH] = shares.launches
     return counts
-
-
-def _weights(workload: Workload) -> int:
-    """Bytes of the weights, without padding."""
-    inputs, outputs = workload.inputs[0].shape[-1], workload.output.shape[-1] if workload.output.shape else 1
-    if workload.kind in ("conv2d", "conv2d_transpose"):
-        return 4 * math.prod(workload.ints("kernel")) * inputs * outputs // cast(int, workload.attr("groups"))
-    return 4 * inputs * outputs if workload.kind == "dense" else 0
 
 
 def _crossing(width: int, target: Target) -> float:

@@ -11,35 +11,39 @@ from hwaware.errors import BudgetError
 
 EXAMPLE = "latency=60%,memory=256KiB"
 # What a cost is called, and its unit where code counts it.
-UNITS = {"latency": "ms", "memory": "bytes", "size": "bytes"}
+UNITS = {"latency": "ms", "memory": "bytes", "size": "bytes", "flops": "FLOP"}
 
 _SCALES: dict[str, dict[str, float]] = {
     "ms": {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3},
     "bytes": {"": 1, "B": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
+    "FLOP": {"": 1, "K": 1e3, "M": 1e6, "G": 1e9},
 }
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-zµ]*|%)\s*")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a model costs: milliseconds, bytes of arena and weights together, bytes of weights."""
+    """Milliseconds, bytes of arena and weights together, bytes of weights, FLOP of one inference."""
 
     latency: float
     memory: float
     size: float
+    flops: float = 0.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most a compressed model may cost, as text: ``60%`` of what went in, ``12ms``, ``250us``, ``256KiB``.
+    """The most a compressed model may cost, as text: ``60%`` of what went in, ``12ms``, ``250us``, ``256KiB``, ``9M``.
 
     `latency` is of one inference at the table's number of threads, `memory` is arena and weights, `size` is
-    weights. Raises BudgetError, in one line, for what is no amount and where nothing is limited.
+    weights, `flops` what other tools count. Raises BudgetError, in one line, for what is no amount and where nothing
+    is limited.
     """
 
     latency: str | None = None
     memory: str | None = None
     size: str | None = None
+    flops: str | None = None
 
     def __post_init__(self) -> None:
         if not self.asked():
@@ -62,7 +66,7 @@ class Budget:
         return cls(**found)
 
     def asked(self) -> dict[str, str]:
-        """What is limited, in the order latency, memory, size."""
+        """What is limited, in the order latency, memory, size, flops."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: text for name, text in named.items() if text is not None}
 
@@ -89,6 +93,8 @@ def quantity(name: str, value: float) -> str:
         small = value < 0.1
         number = value * 1e3 if small else value
         return f"{number:.3g} {'µs' if small else 'ms'}" if number < 100 else f"{number:.0f} ms"
+    if UNITS[name] == "FLOP":
+        return f"{value / 1e6:.3g} MFLOP" if value < 1e9 else f"{value / 1e9:.3g} GFLOP"
     for unit, scale in (("MiB", 2**20), ("KiB", 2**10)):
         if value >= scale:
             return f"{value / scale:.1f} {unit}"

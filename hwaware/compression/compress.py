@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import operator
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
 
 from hwaware.compiler.targets import restored_target
-from hwaware.compression.budget import Budget, Costs, quantity, unreachable, within
-from hwaware.compression.cut import cut
-from hwaware.compression.gamma import Sources, scale_sources
+from hwaware.compression.budget import Budget, Costs, unreachable, within
+from hwaware.compression.channel_values import KINDS
+from hwaware.compression.halp.prune import halp
+from hwaware.compression.morphnet import morphnet
 from hwaware.compression.plan import Plan
+from hwaware.compression.predicted import predicted
+from hwaware.compression.prepare import prepare
 from hwaware.compression.schedules import Schedules
-from hwaware.compression.shrink import Shrinker
-from hwaware.compression.task import Task, check, evaluate
+from hwaware.compression.scratch import fresh
+from hwaware.compression.search import Found, OnProgress, Options, Search
+from hwaware.compression.task import Task, check, evaluate, training_loss
 from hwaware.compression.train import fit
 from hwaware.compression.width_costs import WidthCosts
 from hwaware.costs.model import CostModel
@@ -21,16 +29,15 @@ from hwaware.costs.prediction import Prediction
 from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture_batched
-from hwaware.graph.channels import channel_groups
 from hwaware.graph.model import GraphModel
 
-MORPHNET = "morphnet"
-METHODS = (MORPHNET,)
+MORPHNET, HALP, BEST = "morphnet", "halp", "best"
+_SEARCHES: Mapping[str, Callable[[Search, GraphModel], Found]] = {MORPHNET: morphnet, HALP: halp}
+METHODS = (*_SEARCHES, BEST)
+FINE_TUNE, SCRATCH = "fine-tune", "scratch"
+FINALS = (FINE_TUNE, SCRATCH)
 EPOCHS, LR = 20, 0.05
-SHRINK_SHARE = 0.4  # of the epochs; the others fine-tune
-
-# on_progress(phase, done, total, note): `done` of `total` epochs of a phase are over.
-OnProgress = Callable[[str, int, int, str], object]
+SHRINK_SHARE = 0.4  # of the epochs; the others train what came out
 
 
 @dataclass(frozen=True)
@@ -57,116 +64,141 @@ def compress(
     budget: Budget,
     *,
     method: str = MORPHNET,
+    options: Options | None = None,
+    final: str = FINE_TUNE,
     seed: int = 0,
     epochs: int = EPOCHS,
     lr: float = LR,
     on_progress: OnProgress | None = None,
+    checkpoints: Path | None = None,
 ) -> Result:
-    """Shrink the trained model of `task` until its predicted cost is within `budget`, then fine-tune it.
+    """Change the widths of the trained model of `task` until its predicted cost is within `budget`, then train it.
 
-    `morphnet`: training under a regulariser of measured latency on BatchNorm scales, physical slicing, expansion to
-    the budget (Gordon et al. 2018, arXiv:1711.06798). `epochs` of training data are spent in all, 40 % of them
-    shrinking; `lr` is the peak learning rate. With one number of threads the result is a function of `seed`. The
-    evaluation data decides nothing: it is looked at twice, for the metric before and after.
+    `morphnet`: shrinking under a regulariser of measured cost and expansion to the budget (Gordon et al. 2018,
+    arXiv:1711.06798). `halp`: a knapsack of Taylor saliencies over the measured table (Shen et al. 2022,
+    arXiv:2110.10811). `best` runs both and takes the one with the lower loss on the training data. `epochs` of
+    training data are spent in all, 40 % of them on the search (by each method); the others fine-tune, or train the
+    structure anew with `final` ``scratch``. `lr` is the peak learning rate. With one number of threads the result is
+    a function of `seed`. The evaluation data decides nothing: it is looked at twice, for the metric before and after.
+    In the folder `checkpoints` every epoch is kept, and what is found there is gone on with.
 
     A model within the budget comes back as it is. Raises BudgetError, with the nearest budget, for one that
-    cannot be reached; ModelError for a model without BatchNorm or with NaN weights; MissingCostError where the
-    table does not know the model; TaskError where training fails.
+    cannot be reached; ModelError for a model without channels to shrink or with NaN weights; MissingCostError where
+    the table does not know the model; TaskError where training fails.
     """
-    if method not in METHODS:
-        raise BudgetError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
+    options = options or Options()
+    _check_choices(method, final, options)
     report = on_progress or _silent
     check(task)
     # Where the table only guesses, a search would go for its errors.
     source = table if isinstance(table, CostModel) else CostModel(table, beyond=False)
     graph = capture_batched(task.model, task.example_inputs)
     baseline = GraphModel(graph, task.example_inputs).eval()
-    static = baseline.graph_for(task.example_inputs)
-    sources, fixed = scale_sources(graph, channel_groups(graph))
-    groups = [group for group in channel_groups(graph) if group.name in sources]
-    target, choices = restored_target(source.table.manifest.target), source.table.choices
-    costs = WidthCosts(static, groups, source, target, choices)
-    schedules = Schedules.of(static, target, choices)
-    before = costs.predict(costs.full)
-    limits = budget.limits(_costs(before))
-    plan = Plan(method, task.name, seed, budget.asked(), limits, _costs(before), _costs(before), fixed=fixed)
+    prepared = prepare(baseline, source, options.selection)
+    before, whole = predicted(baseline, source)
+    limits = budget.limits(whole)
+    plan = Plan(method, task.name, seed, budget.asked(), limits, whole, whole, fixed=prepared.fixed)
     metric = evaluate(task, baseline)
-    if within(_costs(before), limits):
-        note = "the model was within the budget and is unchanged"
-        return Result(baseline, baseline, replace(plan, note=note), metric, metric, before, before, schedules)
-    _check_reachable(costs, budget, _costs(before), limits)
-    model = GraphModel(graph, task.example_inputs)
-    shrinker = _shrink(model, task, costs, sources, limits, epochs, lr, seed, report)
-    smaller, plan = cut(model, baseline, shrinker, plan)
-    after = costs.predict({group.name: group.after for group in plan.groups})
-    plan = replace(plan, after=_costs(after))
-    if not within(plan.after, limits) or after.latency_ms > before.latency_ms:
-        note = "no narrower model came out below the budget: the model is unchanged"
-        plan = replace(plan, note=note, after=plan.before, groups=(), layers=())
-        return Result(baseline, baseline, plan, metric, metric, before, before, schedules)
-    _tune(smaller, task, epochs - _shrink_epochs(epochs), lr, seed, report)
-    schedules = schedules.joined(Schedules.of(smaller.graph_for(task.example_inputs), target, choices))
-    return Result(smaller, baseline, plan, evaluate(task, smaller), metric, after, before, schedules)
+    schedules = _schedules(baseline, source)
+    unchanged = Result(baseline, baseline, plan, metric, metric, before, before, schedules)
+    if within(whole, limits):
+        return _noted(unchanged, "the model was within the budget and is unchanged")
+    _check_reachable(prepared.costs, budget, whole, limits)
+    searched = max(1, round(SHRINK_SHARE * epochs))
+    about = {
+        "budget": str(budget),
+        "options": repr(options),
+        "table": source.table.sealed().manifest.cells_sha256,
+        "model": digest(baseline),
+    }
+    candidates = []
+    for name in _SEARCHES if method == BEST else (method,):
+        folder = None if checkpoints is None else checkpoints / name
+        search = Search(task, source, limits, options, searched, lr, seed, report, folder, about)
+        found = _SEARCHES[name](search, baseline)
+        cost, spent = predicted(found.model, source)
+        if within(spent, limits) and cost.latency_ms <= before.latency_ms:
+            model = _trained(found.model, search, epochs - searched, final)
+            candidates.append((model, cost, _decided(plan, name, spent, found)))
+    if not candidates:
+        return _noted(unchanged, "no narrower model came out below the budget: the model is unchanged")
+    model, cost, plan = candidates[0]
+    if len(candidates) > 1:
+        losses = [training_loss(task, model) for model, _, _ in candidates]
+        model, cost, plan = candidates[losses.index(min(losses))]
+        told = ", ".join(f"{each.method} {loss:.4f}" for (_, _, each), loss in zip(candidates, losses, strict=True))
+        plan = replace(plan, note=f"loss on the training data: {told}")
+    schedules = schedules.joined(_schedules(model, source))
+    return Result(model, baseline, plan, evaluate(task, model), metric, cost, before, schedules)
+
+
+def digest(model: nn.Module) -> str:
+    """SHA-256 of the names and values of a model's tensors."""
+    found = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _check_choices(method: str, final: str, options: Options) -> None:
+    for what, given, known in (
+        ("method", method, METHODS),
+        ("final training", final, FINALS),
+        ("kind of channel values", options.selection.values, KINDS),
+    ):
+        if given not in known:
+            raise BudgetError(f"no {what} {given!r}: choose one of {', '.join(known)}")
+    if options.rounds < 1 or not 0 < options.overshoot <= 1 or options.selection.grow < 1:
+        raise BudgetError("rounds and grow are at least 1, overshoot is above 0 and at most 1")
 
 
 def _silent(phase: str, done: int, total: int, note: str) -> None:
     """Nobody listens."""
 
 
-def _costs(prediction: Prediction) -> Costs:
-    weights, arena = prediction.memory_bytes["weights"], prediction.memory_bytes["arena"]
-    return Costs(prediction.latency_ms, weights + arena, weights)
+def _noted(unchanged: Result, note: str) -> Result:
+    return replace(unchanged, plan=replace(unchanged.plan, note=note))
+
+
+def _decided(plan: Plan, method: str, after: Costs, found: Found) -> Plan:
+    return replace(
+        plan,
+        method=method,
+        after=after,
+        groups=found.groups,
+        layers=found.layers,
+        omega=found.omega,
+        strength=found.strength,
+        history=found.history,
+    )
+
+
+def _schedules(model: GraphModel, source: CostModel) -> Schedules:
+    target = restored_target(source.table.manifest.target)
+    return Schedules.of(model.graph_for(model.example_inputs), target, source.table.choices)
 
 
 def _check_reachable(costs: WidthCosts, budget: Budget, whole: Costs, limits: Mapping[str, float]) -> None:
-    least = _costs(costs.predict(costs.least()))
+    least = costs.costs(costs.least())
     if not within(least, limits):
         raise unreachable(budget, whole, least, "the narrowest widths the table has give")
 
 
-def _shrink_epochs(epochs: int) -> int:
-    return max(1, round(SHRINK_SHARE * epochs))
-
-
-def _shrink(
-    model: GraphModel,
-    task: Task,
-    costs: WidthCosts,
-    sources: Sources,
-    limits: Mapping[str, float],
-    epochs: int,
-    lr: float,
-    seed: int,
-    report: OnProgress,
-) -> Shrinker:
-    total = _shrink_epochs(epochs)
-    batches = operator.length_hint(task.train_data, 0)
-    steps = total * batches if batches and task.fit is None else None
-    shrinker = Shrinker(model, sources, costs, limits, steps)
-
-    def on_epoch(epoch: int, facts: dict[str, float]) -> None:
-        latency = costs.latency(costs.nearest(shrinker.widths()))
-        report("shrink", epoch + 1, total, f"loss {facts['loss']:.3f}, {quantity('latency', latency)}")
-
+def _trained(model: GraphModel, search: Search, epochs: int, final: str) -> GraphModel:
+    if final == SCRATCH:
+        model = GraphModel(fresh(model.graph, search.seed), model.example_inputs)
+    if epochs < 1:
+        return model.eval()
     fit(
         model,
-        task,
-        epochs=total,
-        lr=lr,
-        extra_loss=shrinker.extra_loss,
-        after_step=shrinker.after_step,
-        on_epoch=on_epoch,
-        seed=seed,
+        search.task,
+        epochs=epochs,
+        lr=search.lr,
+        on_epoch=search.tell(final, epochs, dict),
+        # Other random numbers than in the search: other orders of the same data.
+        seed=search.seed + 1,
+        checkpoint=search.checkpoint(final),
+        precision=search.options.precision,
     )
-    return shrinker
-
-
-def _tune(model: GraphModel, task: Task, epochs: int, lr: float, seed: int, report: OnProgress) -> None:
-    if epochs < 1:
-        return
-
-    def on_epoch(epoch: int, facts: dict[str, float]) -> None:
-        report("fine-tune", epoch + 1, epochs, f"loss {facts['loss']:.3f}")
-
-    # Other random numbers than in the shrinking phase: other orders of the same data.
-    fit(model, task, epochs=epochs, lr=lr, on_epoch=on_epoch, seed=seed + 1)
+    return model

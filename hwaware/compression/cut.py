@@ -1,77 +1,101 @@
-"""From a shrunk model to a smaller one: final widths, physical slicing, and the plan that says why."""
+"""From shrunk training to a smaller model: final widths and physical slicing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor, nn
 
+from hwaware.compression.channel_values import ChannelValues
 from hwaware.compression.expand import expand, fill
-from hwaware.compression.gamma import Sources
-from hwaware.compression.plan import GroupPlan, LayerPlan, Plan
-from hwaware.compression.shrink import Shrinker
-from hwaware.compression.width_costs import WidthCosts
+from hwaware.compression.prepare import Prepared
+from hwaware.compression.shrink import Tick
+from hwaware.compression.ties import untied
 from hwaware.graph.ir import Graph
-from hwaware.graph.model import GraphModel
 from hwaware.graph.slicing import slice_graph
+from hwaware.graph.widening import widen_graph
 
 
-def cut(model: GraphModel, baseline: GraphModel, shrinker: Shrinker, plan: Plan) -> tuple[GraphModel, Plan]:
-    """The shrunk `model` at the widest widths within the limits, and `plan` with what was decided.
+class Pruner(Protocol):
+    """What training under a method leaves behind."""
 
-    Channels that died and are wanted after all start from the scales they had in `baseline`.
+    channels: ChannelValues
+    alive: dict[str, Tensor]
+    strength: float
+    history: list[Tick]
+
+    def extra_loss(self, model: nn.Module) -> Tensor:
+        """What training adds to its loss."""
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called behind every optimiser step."""
+
+    def widths(self) -> dict[str, int]:
+        """How many channels of every group are alive."""
+
+    def state(self) -> dict[str, Any]:
+        """All that a phase which goes on later needs, beside the module's own tensors."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+
+    def finish(self) -> dict[str, int]:
+        """The widths that are left; they meet the budget."""
+
+    def importance(self) -> dict[str, Tensor]:
+        """A number for every channel of every group: survivors above the dead."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A smaller (or wider) graph, its widths and what became of each group's channels.
+
+    `kept` are those that stayed, `origins` for every channel now the one it was, None for a new one.
     """
-    costs, limits = shrinker.costs, shrinker.limits
-    survivors = shrinker.finish()
+
+    graph: Graph
+    widths: dict[str, int]
+    kept: dict[str, list[int]]
+    origins: dict[str, list[int | None]]
+    omega: float
+
+
+def cut(prepared: Prepared, trained: Graph, pruner: Pruner, limits: Mapping[str, float], *, seed: int) -> Cut:
+    """The graph `trained`, with the shapes of `prepared`, at the widest widths within the limits.
+
+    Channels that died and are wanted after all start as they were before the phase. `seed` is that of new ones.
+    """
+    costs = prepared.costs
+    survivors = pruner.finish()
     if not costs.meets(survivors, limits):
         survivors = costs.least()
-    importance = shrinker.importance()
+    importance = pruner.importance()
     omega, widths = expand(costs, survivors, limits)
     ranked = {name: torch.sort(values, descending=True).values.tolist() for name, values in importance.items()}
     widths = fill(costs, widths, limits, ranked)
-    kept = {
-        name: sorted(torch.argsort(values, descending=True, stable=True)[: widths[name]].tolist())
+    best = {
+        name: torch.argsort(values, descending=True, stable=True)[: widths[name]].tolist()
         for name, values in importance.items()
     }
-    revived = {name: [index for index in indices if not shrinker.alive[name][index]] for name, indices in kept.items()}
-    graph = _with_scales_of(baseline, model.graph, shrinker.sources, revived)
-    smaller = GraphModel(slice_graph(graph, kept), model.example_inputs).eval()
-    slopes = costs.slopes(widths)
-    groups = []
-    for name, size in costs.full.items():
-        cheaper = costs.next_cheaper(name, widths)
-        narrower, saves = cheaper if cheaper is not None else (None, None)
-        groups.append(
-            GroupPlan(name, size, widths[name], tuple(kept[name]), sum(slopes[name].values()), narrower, saves)
-        )
-    return smaller, replace(
-        plan,
-        groups=tuple(groups),
-        layers=_layers(costs, widths),
-        omega=omega,
-        strength=shrinker.strength,
-        history=tuple(asdict(tick) for tick in shrinker.history),
-    )
+    dead = {name: [index for index in indices if not pruner.alive[name][index]] for name, indices in best.items()}
+    graph = pruner.channels.revived(pruner.channels.finished(trained), prepared.graph, dead)
+    kept = {name: sorted(indices) for name, indices in best.items()}
+    if any(widths[name] > size for name, size in costs.full.items()):
+        graph = widen_graph(graph, untied(prepared.groups, widths), seed=seed, keep=untied(prepared.groups, best))
+    else:
+        graph = slice_graph(graph, untied(prepared.groups, kept))
+    return Cut(graph, widths, kept, {name: _origins(best[name], widths[name]) for name in best}, omega)
 
 
-def _with_scales_of(baseline: GraphModel, graph: Graph, sources: Sources, revived: Mapping[str, list[int]]) -> Graph:
-    """`graph` with γ and β of the `revived` channels as they were before: behind a ReLU zeros would stay zero."""
-    tensors, original = dict(graph.tensors), baseline.graph.tensors
-    for name, found in sources.items():
-        for source in found:
-            chosen = torch.isin(source.classes, torch.tensor(revived[name], dtype=torch.int64))
-            positions = source.positions[chosen]
-            for tensor in filter(None, (source.weight, source.bias)):
-                tensors[tensor] = tensors[tensor].clone()
-                tensors[tensor][positions] = original[tensor][positions]
-    return replace(graph, tensors=tensors)
-
-
-def _layers(costs: WidthCosts, widths: Mapping[str, int]) -> tuple[LayerPlan, ...]:
-    whole, outline = costs.outline(costs.full), costs.outline(widths)
-    after = {op.op.name: costs.op_latency(outline, op, widths) for op in outline.ops}
-    return tuple(
-        LayerPlan(op.op.name, op.op.path, costs.op_latency(whole, op, costs.full), after.get(op.op.name, 0.0))
-        for op in whole.ops
-    )
+def _origins(best: Sequence[int], width: int) -> list[int | None]:
+    """New channels stand behind those they are modelled on, the best first, as `widen_graph` puts them."""
+    copies = dict.fromkeys(best, 1)
+    for extra in range(width - len(best)):
+        copies[best[extra % len(best)]] += 1
+    found: list[int | None] = []
+    for index in sorted(best):
+        found += [index, *[None] * (copies[index] - 1)]
+    return found

@@ -2,26 +2,23 @@
 
 MorphNet's expansion: the largest ω for which ω times the surviving widths, rounded group by group, is within the
 limits (Gordon et al. 2018, arXiv:1711.06798), then whatever of the budget is left goes to single groups, step by step
-of the measured staircase, the most importance a millisecond first. Channels that cost nothing are always taken. No
-group grows beyond the width it came with: no wider ones were measured.
+of the measured staircase, the most importance a millisecond first. Channels that cost nothing are always taken. A
+group grows beyond the width it came with where that was asked for and wider ones were measured.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from hwaware.compression.outline import Widths
 from hwaware.compression.width_costs import WidthCosts
+from hwaware.errors import MissingCostError, ModelError
 
 
 def multiplied(costs: WidthCosts, survivors: Widths, omega: float) -> dict[str, int]:
-    """ω times `survivors`, rounded per group, never above the full width; 0 stays 0."""
-    return {
-        name: min(costs.full[name], math.floor(omega * width + 0.5))
-        for name, width in survivors.items()
-        for name, width in survivors.items()
-    }
+    """ω times `survivors`, rounded per group, never above what the table reaches; 0 stays 0."""
+    return {name: min(costs.ceiling[name], math.floor(omega * width + 0.5)) for name, width in survivors.items()}
 
 
 def expand(costs: WidthCosts, survivors: Widths, limits: Mapping[str, float]) -> tuple[float, dict[str, int]]:
@@ -35,7 +32,7 @@ def expand(costs: WidthCosts, survivors: Widths, limits: Mapping[str, float]) ->
             (count + 0.5) / width
             for name, width in survivors.items()
             if width
-            for count in range(width, costs.full[name])
+            for count in range(width, costs.ceiling[name])
         }
     )
     low, high = -1, len(edges)
@@ -59,7 +56,8 @@ def fill(
 ) -> dict[str, int]:
     """`widths` with the rest of the budget spent; no group can take its next step after that.
 
-    `importance` lists for each group its channels' importance, the highest first.
+    `importance` lists for each group its channels' importance, the highest first; channels it has not yet are worth
+    half the last.
     """
     filled = dict(widths)
     while True:
@@ -77,22 +75,27 @@ def _moves(
     before = {name: costs.cost(name, widths) for name in limits}
     for group, ranked in importance.items():
         width = widths[group]
-        if width == 0 or width >= costs.full[group]:
+        if width == 0 or width >= costs.ceiling[group]:
             continue
-        top = next_step(costs, widths, group)
+        top = next_step(costs, widths, group, limits)
         wider = {**widths, group: top}
-        if not costs.meets(wider, limits):
+        if not costs.reaches(wider) or not costs.meets(wider, limits):
             continue
         share = sum((costs.cost(name, wider) - before[name]) / limit for name, limit in limits.items())
-        gain = sum(ranked[width:top])
+        gain = sum(ranked[width:top]) + 0.5 * ranked[-1] * max(0, top - max(width, len(ranked)))
         yield (gain / share if share > 0 else math.inf, group, top)
 
 
-def next_step(costs: WidthCosts, widths: Widths, group: str) -> int:
-    """The top of the next step of latency: the widest that costs no more than one channel more."""
-    width = widths[group]
-    first = costs.latency({**widths, group: width + 1})
-    top = width + 1
-    while top < costs.full[group] and costs.latency({**widths, group: top + 1}) <= first:
+def next_step(costs: WidthCosts, widths: Widths, group: str, limits: Iterable[str]) -> int:
+    """The top of the next step: the widest that costs no more of what is limited than one channel more."""
+    first = top = widths[group] + 1
+    while top < costs.ceiling[group] and _as_cheap(costs, {**widths, group: top + 1}, {**widths, group: first}, limits):
         top += 1
     return top
+
+
+def _as_cheap(costs: WidthCosts, wider: Widths, widths: Widths, limits: Iterable[str]) -> bool:
+    try:
+        return all(costs.cost(name, wider) <= costs.cost(name, widths) for name in limits)
+    except (MissingCostError, ModelError):
+        return False

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from hwaware.compression.ties import untied
 from hwaware.costs.family import family, resizable, with_coordinates
 from hwaware.graph.channels import ChannelGroup
 from hwaware.graph.ir import Graph, Spec
 from hwaware.graph.lower import FusedOp, Program, lower
 from hwaware.graph.slicing import slice_graph
+from hwaware.graph.widening import widen_graph
 from hwaware.graph.workload import Workload
 
 Widths = Mapping[str, int]
@@ -55,8 +57,8 @@ class Outline:
         gone: frozenset[str] = frozenset(),
         whole: Outline | None = None,
     ) -> None:
-        self._graph, self._whole = graph, whole
-        self._gone: dict[str, Sequence[int]] = dict.fromkeys(sorted(gone), ())
+        self._graph, self._whole, self._groups = graph, whole, groups
+        self._gone = sorted(gone)
         self._full = {group.name: group.size for group in groups if group.name not in gone}
         self._even = all(
             len(set(member.unit)) == 1 for group in groups for member in group.members if group.name in self._full
@@ -65,12 +67,17 @@ class Outline:
         self.program = self.lowered(self._full)
 
     def lowered(self, widths: Widths) -> Program:
-        """The graph sliced to `widths` and lowered: exact, and slow."""
+        """The graph sliced (or widened) to `widths` and lowered: exact, and slow."""
         key = tuple(widths[name] for name in self._full)
         if key not in self._lowered:
-            keep = self._gone | {name: range(width) for name, width in zip(self._full, key, strict=True)}
-            self._lowered[key] = lower(slice_graph(self._graph, keep))
+            asked = dict(zip(self._full, key, strict=True))
+            self._lowered[key] = lower(self._resized(dict.fromkeys(self._gone, 0) | asked))
         return self._lowered[key]
+
+    def _resized(self, widths: Widths) -> Graph:
+        if any(width > self._full[name] for name, width in widths.items() if name in self._full):
+            return widen_graph(self._graph, untied(self._groups, widths), seed=0)
+        return slice_graph(self._graph, untied(self._groups, {name: range(width) for name, width in widths.items()}))
 
     def linear(self, widths: Widths) -> bool:
         """Whether the outline holds at `widths`; if not, only the lowered graph tells.

@@ -17,7 +17,7 @@ PLAN = Document("compression plan", "compress again with `hwaware compress`", Ar
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """Channels of one coupled group: `kept` are those of the original that stay, in order.
+    """Channels of one coupled group: `kept` are those of the original that stay, in order; a wider group has new ones.
 
     `per_channel_ms` is what one more of the kept channels costs on the device; `next_width` the next narrower
     width that would be cheaper, `next_saves_ms` by how much (None where there is none in the table).
@@ -34,12 +34,17 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One operation of the original: predicted milliseconds before and after (0 where it is gone)."""
+    """One operation of the original: predicted milliseconds before and after (0 where it is gone).
+
+    `groups` are those it depends on, `per_channel_ms` what one of their channels costs in it.
+    """
 
     name: str
     path: str
     before_ms: float
     after_ms: float
+    groups: tuple[str, ...] = ()
+    per_channel_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,11 @@ class Plan:
         """The JSON document."""
         document = {"schema_version": SCHEMA_VERSION} | asdict(self)
         document["groups"] = [{**group, "kept": list(group["kept"])} for group in document["groups"]]
-        return document | {name: list(document[name]) for name in ("layers", "history")}
+        document["layers"] = [
+            {**layer, "groups": list(layer["groups"]), "per_channel_ms": list(layer["per_channel_ms"])}
+            for layer in document["layers"]
+        ]
+        return document | {"history": list(document["history"])}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], source: str) -> Plan:
@@ -92,15 +101,7 @@ class Plan:
             before=_costs(top.section("before")),
             after=_costs(top.section("after")),
             groups=tuple(_group(group) for group in top.sections("groups")),
-            layers=tuple(
-                LayerPlan(
-                    layer.text("name"),
-                    str(layer.raw("path")),
-                    layer.number("before_ms", low=0),
-                    layer.number("after_ms", low=0),
-                )
-                for layer in top.sections("layers")
-            ),
+            layers=tuple(_layer(layer) for layer in top.sections("layers")),
             fixed=_texts(top.section("fixed")),
             omega=top.number("omega", low=0),
             strength=top.number("strength", low=0),
@@ -112,8 +113,8 @@ class Plan:
 def _group(fields: Fields) -> GroupPlan:
     before, kept = fields.integer("before"), tuple(int(index) for index in fields.numbers("kept", low=0))
     after = fields.integer("after")
-    if len(kept) != after or list(kept) != sorted(set(kept)) or any(index >= before for index in kept):
-        raise fields.error("kept", f"must be {after} different channels of {before}, in order")
+    if len(kept) > after or list(kept) != sorted(set(kept)) or any(index >= before for index in kept):
+        raise fields.error("kept", f"must be at most {after} different channels of {before}, in order")
     narrower = fields.has("next_width")
     return GroupPlan(
         fields.text("name"),
@@ -126,8 +127,23 @@ def _group(fields: Fields) -> GroupPlan:
     )
 
 
+def _layer(fields: Fields) -> LayerPlan:
+    groups = tuple(fields.texts("groups")) if fields.has("groups") else ()
+    each = fields.numbers("per_channel_ms", low=0) if fields.has("per_channel_ms") else ()
+    return LayerPlan(
+        fields.text("name"),
+        str(fields.raw("path")),
+        fields.number("before_ms", low=0),
+        fields.number("after_ms", low=0),
+        groups,
+        tuple(each),
+    )
+
+
 def _costs(fields: Fields) -> Costs:
-    return Costs(*(fields.number(name, low=0) for name in ("latency", "memory", "size")))
+    flops = fields.number("flops", low=0) if fields.has("flops") else 0.0
+    latency, memory, size = (fields.number(name, low=0) for name in ("latency", "memory", "size"))
+    return Costs(latency, memory, size, flops)
 
 
 def _texts(fields: Fields) -> dict[str, str]:

@@ -23,8 +23,8 @@ from hwaware.fields import Fields
 from hwaware.graph.model import GraphModel
 from hwaware.graph.store import MODEL, WEIGHTS, load, load_extra, save
 
-BASELINE, TABLE, SCHEDULES = "baseline", "table", "schedules"
-_OURS = {MODEL, WEIGHTS, BASELINE, TABLE}
+BASELINE, TABLE, SCHEDULES, CHECKPOINTS = "baseline", "table", "schedules", "checkpoints"
+_OURS = {MODEL, WEIGHTS, BASELINE, TABLE, CHECKPOINTS}
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,18 @@ the phase trains the survivors.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hwaware.compression.gamma import ScaleSource, Sources, channel_values, named
-from hwaware.compression.regulariser import group_slopes, penalty
+from hwaware.compression.channel_values import ChannelValues
+from hwaware.compression.regulariser import BY_LIMITS, Regulariser, penalty
 from hwaware.compression.width_costs import WidthCosts
 
-DEAD = 0.01  # |γ| of a dead channel
-START = 0.02  # first strength: gradient of the regulariser on an average channel's γ
+START = 0.02  # first strength: gradient of the regulariser on an average channel's value
 FASTER, SLOWER = 1.5, 0.75
 TICKS = 48  # adjustments of λ in a phase
 SHRINKING = 0.6  # share of the phase in which the budget is to be met
@@ -42,29 +41,22 @@ class Tick:
 
 @dataclass
 class Shrinker:
-    """Hands `extra_loss` and `after_step` to the training of `model`, a model on the graph that `costs` knows.
+    """Hands `extra_loss` and `after_step` to the training of the module whose channels `channels` are.
 
-    `costs` and `sources` have the same groups. Dead channels stay dead: γ and β are held at 0.
+    `costs` and `channels` have the same groups. Dead channels stay dead, and are held at 0.
     """
 
-    model: nn.Module
-    sources: Sources
+    channels: ChannelValues
     costs: WidthCosts
     limits: Mapping[str, float]
     steps: int | None = None
+    regulariser: Regulariser = BY_LIMITS
     history: list[Tick] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._parameters = named(self.model)
-        self._sizes = self.costs.full
-        self.alive = {name: torch.ones(size, dtype=torch.bool) for name, size in self._sizes.items()}
-        self.died = {name: torch.zeros(size, dtype=torch.int64) for name, size in self._sizes.items()}
-        # A scale that crosses zero has died, whatever its momentum makes of it afterwards.
-        self._signs = {
-            source.weight: torch.where(self._parameters[source.weight].detach() < 0, -1.0, 1.0)
-            for found in self.sources.values()
-            for source in found
-        }
+        sizes = self.costs.full
+        self.alive = {name: torch.ones(size, dtype=torch.bool) for name, size in sizes.items()}
+        self.died = {name: torch.zeros(size, dtype=torch.int64) for name, size in sizes.items()}
         self.step = 0
         self._phase = self.steps or UNKNOWN_STEPS
         self._tick = max(1, self._phase // TICKS)
@@ -74,17 +66,16 @@ class Shrinker:
 
     def extra_loss(self, model: nn.Module) -> Tensor:
         """λ·G for the training loop to add to its loss."""
-        total = penalty(self._parameters, self.sources, self._sizes, self._slopes)
-        return self.strength * total
+        return self.strength * penalty(self.channels.values(), self._slopes)
 
     def after_step(self, model: nn.Module) -> None:
-        """Bury channels whose scales reached 0 and now and then adjust λ; call it behind every optimiser step."""
+        """Bury channels whose values reached 0 and now and then adjust λ; call it behind every optimiser step."""
         self.step += 1
         before = self.strength
         with torch.no_grad():
             if self._bury():
                 self._slopes = self._worth()
-            self._hold()
+            self.channels.hold(self.alive)
         if before > 0 and (self.step % self._tick == 0 or self.strength == 0):
             self._adjust()
 
@@ -106,7 +97,7 @@ class Shrinker:
             self.alive[name][number] = False
             self.died[name][number] = self.step + 1
         with torch.no_grad():
-            self._hold()
+            self.channels.hold(self.alive)
         return self.costs.nearest(self.widths())
 
     def importance(self) -> dict[str, Tensor]:
@@ -117,16 +108,35 @@ class Shrinker:
             values[name] = torch.where(self.alive[name], 1 + r / (r.max() + 1e-12), 0.01 * late)
         return values
 
+    def state(self) -> dict[str, Any]:
+        """All that a phase which goes on later needs, beside the module's own tensors."""
+        return {
+            "step": self.step,
+            "strength": self.strength,
+            "pace": self._pace,
+            "before": self._before,
+            "history": [asdict(tick) for tick in self.history],
+            "alive": dict(self.alive),
+            "died": dict(self.died),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.step, self.strength = state["step"], state["strength"]
+        self._pace, self._before = state["pace"], state["before"]
+        self.history[:] = [Tick(**tick) for tick in state["history"]]
+        self.alive = {name: state["alive"][name].bool() for name in self.alive}
+        self.died = {name: state["died"][name] for name in self.died}
+        self._slopes = self._worth()
+
     def _values(self) -> dict[str, Tensor]:
         with torch.no_grad():
-            return {
-                name: channel_values(self._parameters, found, self._sizes[name]) for name, found in self.sources.items()
-            }
+            return {name: value.detach() for name, value in self.channels.values().items()}
 
     def _worth(self) -> dict[str, float]:
         """Slopes relative to their mean over living channels, so that strength means the same in every unit."""
         widths = self.costs.nearest(self.widths())
-        slopes = group_slopes(self.costs, widths, self.limits)
+        slopes = self.regulariser.slopes(self.costs, widths, self.limits)
         living = sum(widths[name] for name in slopes)
         mean = sum(slope * widths[name] for name, slope in slopes.items()) / max(1, living)
         return {name: slope / mean if mean else 0.0 for name, slope in slopes.items()}
@@ -173,20 +183,16 @@ class Shrinker:
         self.history.append(Tick(self.step, self.strength, distance, latency, sum(widths.values())))
 
     def _bury(self) -> bool:
-        """Mark channels dead all of whose scales are at 0 or beyond; whether there were any.
+        """Mark channels dead whose value is at the threshold or below; whether there were any.
 
         The lowest first, and none once the budget is met: momentum carries many across 0 at once.
         """
         dying = []
-        for name, found in self.sources.items():
+        for name, levels in self.channels.levels().items():
             if not self.strength or not self._slopes[name]:
                 continue
-            highest = self._parameters[found[0].weight].new_full((self._sizes[name],), -math.inf)
-            for source in found:
-                signed = (self._parameters[source.weight] * self._signs[source.weight])[source.positions]
-                highest = highest.scatter_reduce(0, source.classes, signed, "amax", include_self=True)
-            low = torch.nonzero((highest <= DEAD) & self.alive[name]).flatten().tolist()
-            dying += [(float(highest[number]) / self._slopes[name], name, number) for number in low]
+            low = torch.nonzero((levels <= 0) & self.alive[name]).flatten().tolist()
+            dying += [(float(levels[number]) / self._slopes[name], name, number) for number in low]
         for _, name, number in sorted(dying):
             self.alive[name][number] = False
             self.died[name][number] = self.step
@@ -194,15 +200,3 @@ class Shrinker:
                 self.strength = 0.0
                 break
         return bool(dying)
-
-    def _hold(self) -> None:
-        for name, found in self.sources.items():
-            if not self.alive[name].all():
-                for source in found:
-                    self._silence(source, ~self.alive[name][source.classes])
-
-    def _silence(self, source: ScaleSource, dead: Tensor) -> None:
-        positions = source.positions[dead]
-        self._parameters[source.weight].index_fill_(0, positions, 0.0)
-        if source.bias is not None and source.bias in self._parameters:
-            self._parameters[source.bias].index_fill_(0, positions, 0.0)

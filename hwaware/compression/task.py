@@ -119,6 +119,20 @@ def evaluate(task: Task, model: nn.Module) -> float:
     return total / samples
 
 
+def training_loss(task: Task, model: nn.Module) -> float:
+    """Mean loss of `model` over the training data, in eval mode, weighted by batch size. Raises TaskError."""
+    total, samples = 0.0, 0
+    with evaluating(model):
+        for index, batch in enumerate(task.train_data):
+            inputs, target = unpack(task, batch, "train_data")
+            with blamed(f"{task.label}: training batch {index}: the model or the loss"):
+                total += float(task.loss(model(*inputs), target)) * len(inputs[0])
+            samples += len(inputs[0])
+    if samples == 0:
+        raise TaskError(f"{task.label}: train_data is empty")
+    return total / samples
+
+
 def unpack(task: Task, batch: Any, field: str) -> tuple[tuple[Tensor, ...], Any]:
     """The model's arguments and the target of one batch; TaskError where it is no (input, target) pair."""
     if isinstance(batch, tuple | list) and len(batch) == 2:

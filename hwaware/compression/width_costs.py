@@ -6,8 +6,8 @@ the table does not reach is an error, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 from hwaware.compiler.assemble import program_memory
@@ -17,9 +17,20 @@ from hwaware.compiler.memory import Scratch, align, plan_memory
 from hwaware.compiler.schedules import generate, variant
 from hwaware.compiler.targets import Target
 from hwaware.compression.budget import Costs
+from hwaware.compression.meters import (
+    ACTIVATIONS,
+    FLOPS,
+    LATENCY,
+    MEMORY,
+    ROOFLINE,
+    SIZE,
+    Meter,
+    Roof,
+    activations,
+    flops,
+)
 from hwaware.compression.outline import Outline, OutlineOp, Widths
 from hwaware.costs.prediction import Cost, Prediction
-from hwaware.costs.steps import TOLERANCE
 from hwaware.errors import MissingCostError, ModelError
 from hwaware.graph.channels import ChannelGroup
 from hwaware.graph.ir import Graph
@@ -50,7 +61,8 @@ class WidthCosts:
 
     The schedules are those that `chooser` knows.
 
-    Widths are a mapping from every group's name to its number of channels, 0 for a group that vanishes.
+    Widths are a mapping from every group's name to its number of channels, 0 for a group that vanishes; a group may
+    grow to `most` channels, as far as the table reaches.
     """
 
     def __init__(
@@ -60,19 +72,28 @@ class WidthCosts:
         source: CostSource,
         target: Target,
         chooser: Chooser | None = None,
+        most: Widths | None = None,
     ) -> None:
         self.full = {group.name: group.size for group in groups}
         self._graph, self._groups, self._source, self._target = graph, groups, source, target
         self._chooser = chooser
         self._outlines: dict[frozenset[str], Outline] = {}
-        self._latencies: dict[tuple[frozenset[str], str, tuple[int, ...]], float] = {}
+        self._ops: dict[tuple[str, frozenset[str], str, tuple[int, ...]], float] = {}
         self._kernels: dict[str, _KernelBytes] = {}
         whole = self.outline(self.full)
-        operations = sum(source.cost(op.workload).latency_ms for op in whole.program.ops)
+        measured = [(op.workload, source.cost(op.workload).latency_ms) for op in whole.program.ops]
         # What the table adds once for a whole model.
-        self._overhead = source.predict(whole.program, {}).latency_ms - operations
+        self._overhead = source.predict(whole.program, {}).latency_ms - sum(ms for _, ms in measured)
+        self.meters: dict[str, Meter] = {
+            LATENCY: lambda work: source.cost(work).latency_ms,
+            SIZE: lambda work: self._bytes(work).weights,
+            FLOPS: flops,
+            ACTIVATIONS: activations,
+            ROOFLINE: Roof.seen(measured).latency,
+        }
         # A single channel is left out: code moves it in ways of its own, which tables hardly cover.
         self.floor = self._joint({group.name: self._floor(group.name) for group in groups})
+        self.ceiling = {name: self._ceiling(name, (most or {}).get(name, size)) for name, size in self.full.items()}
         self._vanishing = {name: self._can_vanish(name) for name in self.full}
 
     def outline(self, widths: Widths) -> Outline:
@@ -85,47 +106,38 @@ class WidthCosts:
 
     def latency(self, widths: Widths) -> float:
         """Milliseconds. Raises MissingCostError, and ModelError where no path through the model is left."""
+        return self.cost(LATENCY, widths)
+
+    def cost(self, name: str, widths: Widths) -> float:
+        """The cost called `name`, one of METERS: milliseconds, bytes, FLOP or elements.
+
+        Size is that of packed weights (a little more than the artifact's where two operations share some), memory
+        that of arena and packed weights.
+        """
         outline = self.outline(widths)
+        if name == MEMORY:
+            return self._memory(outline, widths)
         if not outline.linear(widths):
-            return self._source.predict(outline.lowered(widths), {}).latency_ms
-        return self._overhead + sum(self.op_latency(outline, op, widths) for op in outline.ops)
+            return self._exactly(name, outline, widths)
+        overhead = self._overhead if name == LATENCY else 0.0
+        return overhead + sum(self.op_cost(name, outline, op, widths) for op in outline.ops)
+
+    def op_cost(self, name: str, outline: Outline, op: OutlineOp, widths: Widths) -> float:
+        """That of one operation, for a cost that is a sum over operations (all but memory)."""
+        gone = frozenset(group for group, width in widths.items() if width == 0)
+        key = (name, gone, op.op.name, tuple(widths[group] for group in op.units))
+        if key not in self._ops:
+            workload = outline.workload(op, widths)
+            self._ops[key] = 0.0 if workload is None else self.meters[name](workload)
+        return self._ops[key]
 
     def op_latency(self, outline: Outline, op: OutlineOp, widths: Widths) -> float:
         """Milliseconds of one operation."""
-        gone = frozenset(name for name, width in widths.items() if width == 0)
-        key = (gone, op.op.name, tuple(widths[name] for name in op.units))
-        if key not in self._latencies:
-            workload = outline.workload(op, widths)
-            self._latencies[key] = 0.0 if workload is None else self._source.cost(workload).latency_ms
-        return self._latencies[key]
-
-    def size(self, widths: Widths) -> float:
-        """Bytes of packed weights (a little more than the artifact's where two operations share some)."""
-        outline = self.outline(widths)
-        if not outline.linear(widths):
-            return self.predict(widths).memory_bytes["weights"]
-        workloads = (outline.workload(op, widths) for op in outline.ops)
-        return sum(self._bytes(workload).weights for workload in workloads if workload is not None)
-
-    def memory(self, widths: Widths) -> float:
-        """Bytes of arena and packed weights."""
-        outline = self.outline(widths)
-        if not outline.linear(widths):
-            return sum(self.predict(widths).memory_bytes.values())
-        workloads = {op.op.name: outline.workload(op, widths) for op in outline.ops}
-        scratch = {name: self._bytes(work).scratch for name, work in workloads.items() if work is not None}
-        return self.size(widths) + plan_memory(outline.at(widths), scratch).size
-
-    def cost(self, name: str, widths: Widths) -> float:
-        """The cost called `name` (latency, memory or size)."""
-        meters: dict[str, Callable[[Widths], float]] = {
-            "latency": self.latency, "memory": self.memory, "size": self.size,
-        }  # fmt: skip
-        return meters[name](widths)
+        return self.op_cost(LATENCY, outline, op, widths)
 
     def costs(self, widths: Widths) -> Costs:
-        """All costs."""
-        return Costs(self.latency(widths), self.memory(widths), self.size(widths))
+        """All costs that a budget may limit."""
+        return Costs(**{field.name: self.cost(field.name, widths) for field in fields(Costs)})
 
     def meets(self, widths: Widths, limits: Mapping[str, float]) -> bool:
         """Whether the model exists, the table knows it, and nothing is above its limit."""
@@ -172,52 +184,9 @@ class WidthCosts:
         """Whether a group of `width` channels can lose some that the table knows the effect of."""
         return self.spare(name, width) > 0
 
-    def slopes(self, widths: Widths) -> dict[str, dict[str, float]]:
-        """For each group milliseconds a channel, by operation.
-
-        The secant to the next width at which the operation is cheaper, by more than the noise of measuring: a
-        staircase's one-channel difference is mostly 0 and sometimes a whole step. A width counts wherever it
-        enters an operation, so that one group on both sides of a convolution gives the true 2n - 1, and a
-        depthwise convolution its C once.
-        """
-        outline = self.outline(widths)
-        found: dict[str, dict[str, float]] = {name: {} for name in self.full}
-        for op in outline.ops:
-            for name in op.units:
-                found[name][op.op.name] = self._secant(outline, op, name, widths)
-        return found
-
-    def _secant(self, outline: Outline, op: OutlineOp, group: str, widths: Widths) -> float:
-        here = cheapest = self.op_latency(outline, op, widths)
-        width = widths[group]
-        for lower in range(width - 1, 0, -1):
-            try:
-                cheapest = min(cheapest, self.op_latency(outline, op, {**widths, group: lower}))
-            except MissingCostError:
-                break
-            if here - cheapest > TOLERANCE * here:
-                return (here - cheapest) / (width - lower)
-        return here / width
-
-    def next_cheaper(self, name: str, widths: Widths) -> tuple[int, float] | None:
-        """The next narrower width of a group that is really cheaper, and the milliseconds it would save."""
-        outline = self.outline(widths)
-        affected = sum(self.op_latency(outline, op, widths) for op in outline.ops if name in op.units)
-        here = self.latency(widths)
-        for lower in range(widths[name] - 1, self.floor[name] - 1, -1):
-            narrower = {**widths, name: lower}
-            if self.reaches(narrower) and here - self.latency(narrower) > TOLERANCE * affected:
-                return lower, here - self.latency(narrower)
-        return None
-
-    def byte_slope(self, name: str, group: str, widths: Widths) -> float:
-        """Bytes of `name` (memory or size) a channel: the secant to half the group's width."""
-        width = widths[group]
-        half = max(1, width // 2) if width > 1 else 0
-        if half == 0 and not self._vanishing[group]:
-            return 0.0
-        less = {**widths, group: half}
-        return max(0.0, self.cost(name, widths) - self.cost(name, less)) / (width - half)
+    def can_vanish(self, name: str) -> bool:
+        """Whether a group may lose all of its channels."""
+        return self._vanishing[name]
 
     def _can_vanish(self, name: str) -> bool:
         """Whether the model without a group exists and the table knows it, asked without a whole outline of it."""
@@ -249,6 +218,31 @@ class WidthCosts:
                 return dict(self.full)
             raised |= {name: raised[name] + 1 for name in narrow}
         return raised
+
+    def _ceiling(self, name: str, most: int) -> int:
+        """The widest width of a group, at most `most`, that the table reaches while the others are whole."""
+        low, high = self.full[name], max(most, self.full[name]) + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.reaches(self.full | {name: middle}):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _exactly(self, name: str, outline: Outline, widths: Widths) -> float:
+        if name == LATENCY:
+            return self._source.predict(outline.lowered(widths), {}).latency_ms
+        if name == SIZE:
+            return self.predict(widths).memory_bytes["weights"]
+        return sum(self.meters[name](op.workload) for op in outline.lowered(widths).ops)
+
+    def _memory(self, outline: Outline, widths: Widths) -> float:
+        if not outline.linear(widths):
+            return sum(self.predict(widths).memory_bytes.values())
+        workloads = {op.op.name: outline.workload(op, widths) for op in outline.ops}
+        scratch = {name: self._bytes(work).scratch for name, work in workloads.items() if work is not None}
+        return self.cost(SIZE, widths) + plan_memory(outline.at(widths), scratch).size
 
     def _known(self, outline: Outline, op: OutlineOp, widths: Widths) -> bool:
         try:

@@ -25,6 +25,16 @@ def multiply_adds(workload: Workload) -> int:
     return 0
 
 
+def weight_bytes(workload: Workload) -> int:
+    """Bytes of the float32 weights, without padding and biases."""
+    inputs, outputs = workload.inputs[0].shape[-1], workload.output.shape[-1] if workload.output.shape else 1
+    if workload.kind in ("conv2d", "conv2d_transpose"):
+        groups = workload.attr("groups")
+        assert isinstance(groups, int)
+        return 4 * math.prod(workload.ints("kernel")) * inputs * outputs // groups
+    return 4 * inputs * outputs if workload.kind == "dense" else 0
+
+
 def activation_bytes(workload: Workload) -> int:
     """Bytes of activations read and written once, residual operands included."""
     operands = sum(1 for step in workload.epilogue if step.operand == FULL and not step.constant)

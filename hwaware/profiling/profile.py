@@ -29,7 +29,7 @@ from hwaware.profiling.journal import Journal
 from hwaware.profiling.rounds import MOST_ROUNDS, Outcome, Rounds
 from hwaware.profiling.settings import PROTOCOLS, cores_of, effort_for, manifest_for
 from hwaware.profiling.target import device_facts, target_of
-from hwaware.profiling.variants import Variants, prunable_groups
+from hwaware.profiling.variants import Variants, prunable_groups, widened
 from hwaware.profiling.whole import WholeBench
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def profile(
     rounds: int = MOST_ROUNDS,
     cores: str | None = None,
     unit: str | None = None,
+    wider: float = 1.0,
     on_progress: OnProgress | None = None,
 ) -> CostTable:
     """Measure `module`'s operations and narrower variants of it into the table directory `out`.
@@ -68,16 +69,24 @@ def profile(
     cell is on disk as soon as it is measured: with `resume` an interrupted profile goes on, and a finished one is
     completed for another model; no cell is measured twice. After `budget_s` seconds the table is finished with what
     there is and `complete` false. `cores` names a cluster of the device's cores (`devices.clusters`) other than the
-    fastest; `unit` is what computes (`profiling.target`). Raises TableError where `out` holds something that cannot be
+    fastest; `unit` is what computes (`profiling.target`). With `wider` the table reaches
+    beyond the model's widths, up to so many times as many channels. Raises TableError where `out` holds something that cannot be
     resumed, DeviceError, BuildError, ModelError.
     """
     if protocol not in PROTOCOLS:
         raise TableError(f"no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     deadline = None if budget_s is None else time.monotonic() + budget_s
-    graph = capture(module, example_inputs)
+    own = capture(module, example_inputs)
+    graph = widened(own, wider)
+    name = name if wider == 1 else f"{name}-wider-{wider:g}"
     target = target_of(device, unit)
     kept_to = cores_of(device, cores, threads, protocol)
-    cells = measuring_order(model_cells(graph, target.lanes), _SEED)
+    wanted = {
+        cell.workload.key: cell
+        for model in ((own,) if graph is own else (graph, own))
+        for cell in model_cells(model, target.lanes)
+    }
+    cells = measuring_order(list(wanted.values()), _SEED)
     tell = _Progress(on_progress, 0, len(cells))
     with ExitStack() as held:
         modes = held.enter_context(measuring_modes(device, fixed=protocol == "pinned", on_wait=tell.say))

@@ -35,6 +35,7 @@ class Request:
     protocol: str = "pinned"
     cores: str | None = None
     unit: str | None = None
+    wider: float = 1.0
 
     def again(self) -> str:
         """The command that goes on with it."""
@@ -44,6 +45,7 @@ class Request:
             ("--protocol", self.protocol, "pinned"),
             ("--cores", self.cores, None),
             ("--unit", self.unit, None),
+            ("--wider", self.wider, 1.0),
         ):
             words += [] if value == usual else [name, str(value)]
         return " ".join([*words, "--resume"])
@@ -101,6 +103,7 @@ def _profiled(request: Request, device: Device, cores: str | None, out: Path, te
         rounds=request.rounds,
         cores=cores,
         unit=request.unit,
+        wider=request.wider,
         on_progress=tell,
     )
     return _outcome(request.device, out, table)

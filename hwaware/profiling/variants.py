@@ -1,7 +1,8 @@
-"""Random narrower variants of a model: what compression will ask a cost table about."""
+"""Random variants of a model, narrower or wider: what compression will ask a cost table about."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from hwaware.graph.channels import ChannelGroup, channel_groups
 from hwaware.graph.ir import Graph
 from hwaware.graph.lower import Program, lower
 from hwaware.graph.slicing import slice_graph
+from hwaware.graph.widening import widen_graph
 
 # Draws that cannot be sliced (a grouped convolution's channels do not divide, say) are drawn again.
 _TRIES = 50
@@ -25,6 +27,13 @@ def prunable_groups(graph: Graph) -> list[ChannelGroup]:
 def random_widths(groups: Sequence[ChannelGroup], rng: random.Random, low: float = 0.125) -> dict[str, int]:
     """A width for each group, any integer from the share `low` of its channels up to all of them."""
     return {group.name: rng.randint(max(1, int(group.size * low)), group.size) for group in groups}
+
+
+def widened(graph: Graph, factor: float) -> Graph:
+    """`graph` with `factor` times the channels wherever channels are free; its function stays the same."""
+    if factor == 1:
+        return graph
+    return widen_graph(graph, {group.name: math.ceil(group.size * factor) for group in prunable_groups(graph)}, seed=0)
 
 
 def sliced(graph: Graph, groups: Sequence[ChannelGroup], widths: Mapping[str, int]) -> Graph:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hwaware.compiler.targets import base_target
+from hwaware.compression.channel_values import AUTO, ChannelValues, channel_values, shrinkable
 from hwaware.compression.gamma import Sources, scale_sources
 from hwaware.compression.width_costs import CostSource, WidthCosts
 from hwaware.graph.capture import capture_batched
@@ -92,19 +93,20 @@ class Prepared:
     graph: Graph  # batched
     static: Graph
     model: GraphModel
+    channels: ChannelValues
     sources: Sources
     fixed: dict[str, str]
     costs: WidthCosts
 
 
-def prepare(net: type[nn.Module], source: CostSource) -> Prepared:
+def prepare(net: type[nn.Module], source: CostSource, kind: str = AUTO) -> Prepared:
     """`net` captured; every BatchNorm has scales, shifts and statistics of its own."""
     graph = captured(net)
     model = GraphModel(graph, EXAMPLE).eval()
     static = model.graph_for(EXAMPLE)
-    sources, fixed = scale_sources(graph, channel_groups(graph))
-    groups = [group for group in channel_groups(graph) if group.name in sources]
-    return Prepared(graph, static, model, sources, fixed, WidthCosts(static, groups, source, TARGET))
+    groups, fixed = shrinkable(graph, channel_groups(graph), kind)
+    channels, costs = channel_values(kind, model, groups), WidthCosts(static, groups, source, TARGET)
+    return Prepared(graph, static, model, channels, scale_sources(graph, groups), fixed, costs)
 
 
 @functools.cache

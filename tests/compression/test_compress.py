@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,13 +11,18 @@ from torch import nn
 
 from hwaware.compiler.assemble import program_memory
 from hwaware.compression.budget import Budget
+from hwaware.compression.channel_values import GAMMA
 from hwaware.compression.compress import Result, compress
+from hwaware.compression.prepare import Selection
+from hwaware.compression.regulariser import Regulariser
+from hwaware.compression.search import Options
 from hwaware.compression.task import ExtraLoss, Task, evaluate
 from hwaware.compression.train import fit
 from hwaware.costs.model import CostModel
-from hwaware.errors import BudgetError, HwawareError, MissingCostError, ModelError
+from hwaware.errors import ArtifactError, BudgetError, HwawareError, MissingCostError, ModelError
 from hwaware.graph.capture import capture
 from hwaware.graph.lower import lower
+from hwaware.profiling.variants import widened
 from tests.compression.morphnets import EXAMPLE, TARGET
 from tests.compression.tables import table_of
 from tests.compression.toys import table, trained
@@ -153,10 +159,80 @@ def test_nan_weights_are_refused_before_anything_is_done() -> None:
         compress(broken(model), table(), Budget(latency="60%"))
 
 
-def test_a_model_without_batch_norm_is_refused() -> None:
+def test_a_model_without_batch_norm_is_refused_where_its_scales_are_asked_for() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 4))
     with pytest.raises(ModelError, match="BatchNorm"):
-        compress(broken(model), table(), Budget(latency="60%"))
+        compress(broken(model), table(), Budget(latency="60%"), options=Options(Selection(GAMMA)))
+
+
+@pytest.mark.parametrize("kind", ["lasso", "gate"])
+def test_other_kinds_of_channel_values_meet_the_budget_too(kind: str) -> None:
+    result = compress(trained(), table(), Budget(latency="60%"), options=Options(Selection(kind)), epochs=8)
+    assert result.plan.after.latency <= result.plan.limits["latency"]
+    assert result.metric >= result.baseline_metric - 0.05
+
+
+@pytest.mark.parametrize("regulariser", ["flops", "memory", "size", "activations", "roofline", "latency=1,size=0.2"])
+def test_any_cost_can_drive_the_search(regulariser: str) -> None:
+    options = Options(regulariser=Regulariser.parse(regulariser))
+    result = compress(trained(), table(), Budget(latency="70%"), options=options, epochs=4)
+    assert 0.9 * result.plan.limits["latency"] <= result.plan.after.latency <= result.plan.limits["latency"]
+
+
+def test_flops_have_a_budget() -> None:
+    result = compress(trained(), table(), Budget(flops="50%"), epochs=4)
+    assert 0.45 * result.plan.before.flops <= result.plan.after.flops <= 0.5 * result.plan.before.flops
+
+
+def test_rounds_grow_what_is_worth_it_beyond_its_width() -> None:
+    """MorphNet's expansion: with a table of wider layers some group ends wider than it began."""
+    task = trained()
+    wide = table_of(widened(capture(task.model, EXAMPLE), 2.0))
+    options = Options(Selection(grow=2.0), rounds=2, overshoot=0.6)
+    result = compress(task, wide, Budget(latency="80%"), options=options, epochs=8)
+    assert result.plan.after.latency <= result.plan.limits["latency"]
+    assert any(group.after > group.before for group in result.plan.groups)
+    assert all(len(group.kept) <= min(group.before, group.after) for group in result.plan.groups)
+    shapes = {name: tensor.shape for name, tensor in result.model.graph.tensors.items()}
+    assert shapes["stem.0.weight"][0] == next(group.after for group in result.plan.groups if group.name == "stem.0")
+    assert result.metric >= result.baseline_metric - 0.05
+
+
+def test_the_structure_can_be_trained_from_scratch() -> None:
+    tuned = compress(trained(), table(), Budget(latency="60%"), epochs=8)
+    anew = compress(trained(), table(), Budget(latency="60%"), epochs=8, final="scratch")
+    assert anew.plan.groups == tuned.plan.groups
+    assert not torch.equal(anew.model.graph.tensors["fc.weight"], tuned.model.graph.tensors["fc.weight"])
+    assert anew.metric > 0.5
+
+
+@pytest.mark.parametrize("phase", ["shrink", "fine-tune"])
+def test_an_interrupted_search_goes_on_to_the_same_model(phase: str, tmp_path: Path) -> None:
+    whole = compress(trained(), table(), Budget(latency="60%"), epochs=8)
+
+    def interrupt(name: str, done: int, total: int, note: str) -> None:
+        if name == phase and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compress(trained(), table(), Budget(latency="60%"), epochs=8, checkpoints=tmp_path, on_progress=interrupt)
+    assert any(tmp_path.rglob("*.safetensors"))
+    again = compress(trained(), table(), Budget(latency="60%"), epochs=8, checkpoints=tmp_path)
+    assert again.plan == whole.plan
+    assert all(torch.equal(one, other) for one, other in zip(weights(again), weights(whole), strict=True))
+
+
+def test_a_checkpoint_of_another_budget_is_refused(tmp_path: Path) -> None:
+    compress(trained(), table(), Budget(latency="60%"), epochs=2, checkpoints=tmp_path)
+    with pytest.raises(ArtifactError, match="budget is"):
+        compress(trained(), table(), Budget(latency="70%"), epochs=2, checkpoints=tmp_path)
+
+
+def test_layers_can_be_excluded() -> None:
+    options = Options(Selection(exclude=("stem*",)))
+    result = compress(trained(), table(), Budget(latency="80%"), options=options, epochs=2)
+    assert "stem.0" not in {group.name for group in result.plan.groups}
+    assert result.plan.fixed["stem.0"] == "excluded by the pattern stem*"
 
 
 def test_a_table_of_another_model_is_missing_costs() -> None:

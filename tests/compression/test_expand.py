@@ -50,7 +50,7 @@ def test_filled_widths_leave_no_room_for_a_step(costs: WidthCosts, share: float,
     for name, width in filled.items():
         assert start[name] <= width <= costs.full[name]
         if width < costs.full[name]:
-            assert not costs.meets({**filled, name: next_step(costs, filled, name)}, limits)
+            assert not costs.meets({**filled, name: next_step(costs, filled, name, limits)}, limits)
 
 
 def test_channels_that_cost_nothing_are_taken() -> None:

@@ -14,19 +14,17 @@ from tests.compression.tables import Formula, staircase
 
 
 def shrinker_of(prepared: Prepared, share: float, steps: int = 40) -> Shrinker:
-    model = GraphModel(prepared.graph, EXAMPLE)
     limits = {"latency": share * prepared.costs.latency(prepared.costs.full)}
-    return Shrinker(model, prepared.sources, prepared.costs, limits, steps)
+    return Shrinker(prepared.channels, prepared.costs, limits, steps)
 
 
 def descend(shrinker: Shrinker, steps: int, pull: float = 0.0, lr: float = 0.05) -> None:
-    """Training where the data pulls every scale up by `pull`."""
-    model = shrinker.model
+    """Training where the data pulls every channel value up by `pull`."""
+    model = shrinker.channels.trained
     stepper = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    scales = [source.weight for found in shrinker.sources.values() for source in found]
     for _ in range(steps):
         stepper.zero_grad()
-        data = -pull * torch.stack([named(model)[name].sum() for name in scales]).sum()
+        data = -pull * torch.stack([value.sum() for value in shrinker.channels.values().values()]).sum()
         (shrinker.extra_loss(model) + data).backward()
         stepper.step()
         shrinker.after_step(model)
@@ -55,11 +53,12 @@ def test_units_of_cost_do_not_matter() -> None:
 
 
 def test_dead_channels_are_held_at_zero_and_the_living_are_not() -> None:
-    shrinker = shrinker_of(prepare(Residual, Formula(staircase)), 0.5)
+    prepared = prepare(Residual, Formula(staircase))
+    shrinker = shrinker_of(prepared, 0.5)
     descend(shrinker, 40)
-    parameters = named(shrinker.model)
+    parameters = named(prepared.model)
     assert not all(alive.all() for alive in shrinker.alive.values())
-    for name, found in shrinker.sources.items():
+    for name, found in prepared.sources.items():
         for source in found:
             dead = ~shrinker.alive[name]
             assert source.bias is not None
@@ -95,8 +94,7 @@ def test_sliced_equals_masked_after_shrinking(net: type[torch.nn.Module]) -> Non
     shrinker.finish()
     kept = {name: torch.nonzero(alive).flatten().tolist() for name, alive in shrinker.alive.items()}
     assert any(len(indices) < prepared.costs.full[name] for name, indices in kept.items())
-    assert isinstance(shrinker.model, GraphModel)
-    graph = shrinker.model.graph
+    graph = prepared.model.graph
     x = torch.randn(4, *EXAMPLE[0].shape[1:], generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         small, whole = (GraphModel(part).eval()(x) for part in (slice_graph(graph, kept), masked(graph, kept)))
@@ -104,8 +102,8 @@ def test_sliced_equals_masked_after_shrinking(net: type[torch.nn.Module]) -> Non
 
 
 def test_a_budget_that_is_met_changes_nothing() -> None:
-    shrinker = shrinker_of(prepare(Residual, Formula(staircase)), 1.0)
-    before = copy.deepcopy(shrinker.model.state_dict())
-    descend(shrinker, 5)
-    after = shrinker.model.state_dict()
+    prepared = prepare(Residual, Formula(staircase))
+    before = copy.deepcopy(prepared.model.state_dict())
+    descend(shrinker_of(prepared, 1.0), 5)
+    after = prepared.model.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())

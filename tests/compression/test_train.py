@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from hwaware.compression.optimiser import learning_rate
 from hwaware.compression.task import ExtraLoss, Task, evaluate
-from hwaware.compression.train import fit, learning_rate
+from hwaware.compression.train import fit
 from hwaware.errors import TaskError
 from hwaware.zoo.batches import Batches
 
@@ -63,6 +64,32 @@ def test_learns(optimizer: Any, lr: float) -> None:
     assert epochs[-1][1]["loss"] < 0.5 * epochs[0][1]["loss"]
     assert epochs[-1][1]["lr"] < 0.01 * lr
     assert not circle.model.training
+
+
+def test_reports_the_metric_on_what_was_learned_from() -> None:
+    seen: list[tuple[float, int]] = []
+
+    def metric(output: Tensor, target: Tensor) -> float:
+        assert not output.requires_grad
+        seen.append((accuracy(output, target), len(target)))
+        return seen[-1][0]
+
+    facts: list[float] = []
+    uneven = task(metric=metric, train_data=Batches(task().train_data.x, task().train_data.y, 100))
+    fit(uneven.model, uneven, epochs=2, lr=0.1, on_epoch=lambda _, found: facts.append(found["metric"]))
+    assert [size for _, size in seen] == [100, 100, 56] * 2
+    for epoch, reported in enumerate(facts):
+        of_epoch = seen[3 * epoch : 3 * epoch + 3]
+        assert reported == pytest.approx(sum(value * size for value, size in of_epoch) / 256)
+    # Nobody listens: it is not computed.
+    fit(uneven.model, uneven, epochs=1, lr=0.1)
+    assert len(seen) == 6
+
+
+def test_a_metric_that_raises_is_blamed() -> None:
+    broken = task(metric=lambda output, target: output.no_such_thing())
+    with pytest.raises(TaskError, match="task circle: training, epoch 0, batch 0: the metric raised AttributeError"):
+        fit(broken.model, broken, epochs=1, lr=0.1, on_epoch=lambda epoch, facts: None)
 
 
 def test_is_a_function_of_the_seed_and_leaves_the_random_state() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hwaware.compiler.assemble import program_memory
+from hwaware.compression.slopes import next_cheaper, slopes
 from hwaware.costs.model import CostModel
 from hwaware.errors import MissingCostError
 from hwaware.graph.lower import lower
@@ -32,8 +33,8 @@ def test_the_outline_costs_what_the_sliced_and_lowered_graph_costs(net: type[nn.
         assert costs.latency(widths) == pytest.approx(Formula(staircase).predict(program, {}).latency_ms, rel=1e-12)
         memory = program_memory(program, TARGET)
         assert costs.predict(widths).memory_bytes == memory
-        assert costs.size(widths) == memory["weights"]
-        assert costs.memory(widths) == memory["weights"] + memory["arena"]
+        assert costs.cost("size", widths) == memory["weights"]
+        assert costs.cost("memory", widths) == memory["weights"] + memory["arena"]
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -70,24 +71,24 @@ def test_slope_of_a_plain_convolution_is_the_cost_of_its_last_channel() -> None:
     for name in costs.full:
         for width in (costs.full[name], 5, 2):
             widths = costs.full | {name: width}
-            slopes = costs.slopes(widths)[name]
+            by_op = slopes(costs, widths)[name]
             less = costs.latency({**widths, name: width - 1})
-            assert sum(slopes.values()) == pytest.approx(costs.latency(widths) - less, rel=1e-12)
+            assert sum(by_op.values()) == pytest.approx(costs.latency(widths) - less, rel=1e-12)
 
 
 def test_slope_where_input_and_output_are_one_group_is_2n_minus_1() -> None:
     costs = prepare(Residual, Formula(multiply_adds)).costs
     stream = next(name for name, size in costs.full.items() if name == "stem.0")
     for width in (16, 9, 4):
-        slope = costs.slopes({**costs.full, stream: width})[stream]["conv2d_3"]
+        slope = slopes(costs, {**costs.full, stream: width})[stream]["conv2d_3"]
         assert slope * 1e6 == pytest.approx(8 * 8 * 9 * (2 * width - 1), rel=1e-12)
 
 
 def test_slope_of_a_depthwise_convolution_counts_a_channel_once() -> None:
     costs = prepare(Depthwise, Formula(multiply_adds)).costs
-    shared = next(name for name, by_op in costs.slopes(costs.full).items() if "conv2d_1" in by_op)
+    shared = next(name for name, by_op in slopes(costs, costs.full).items() if "conv2d_1" in by_op)
     # Two filters a channel, 3×3, on 8×8 places.
-    assert costs.slopes(costs.full)[shared]["conv2d_1"] * 1e6 == pytest.approx(2 * 8 * 8 * 9, rel=1e-12)
+    assert slopes(costs, costs.full)[shared]["conv2d_1"] * 1e6 == pytest.approx(2 * 8 * 8 * 9, rel=1e-12)
 
 
 def test_slope_on_a_stair_looks_down_to_the_next_step() -> None:
@@ -100,13 +101,13 @@ def test_slope_on_a_stair_looks_down_to_the_next_step() -> None:
         outline = costs.outline(widths)
         op = next(op for op in outline.ops if op.op.name == stem)
         fall = costs.op_latency(outline, op, widths) - costs.op_latency(outline, op, {**widths, "0.0": 12})
-        assert costs.slopes(widths)["0.0"][stem] == pytest.approx(fall / channels, rel=1e-9)
+        assert slopes(costs, widths)["0.0"][stem] == pytest.approx(fall / channels, rel=1e-9)
 
 
 def test_next_cheaper_width_is_cheaper_by_what_it_says() -> None:
     costs = prepare(Chain, Formula(staircase)).costs
     for name in costs.full:
-        found = costs.next_cheaper(name, costs.full)
+        found = next_cheaper(costs, name, costs.full)
         assert found is not None
         width, saves = found
         assert saves > 0

@@ -1,0 +1,1 @@
+"""MorphNet on measured costs against FLOPs and against the uniform width multiplier, on real data."""

@@ -1,0 +1,99 @@
+"""MorphNet on measured costs: rounds of shrinking under the regulariser and expansion to the budget.
+
+Gordon et al. 2018, arXiv:1711.06798, Algorithm 1. Where the paper asks for a λ by hand, the strength follows from the
+budget (`shrink`); where it rounds layers one by one, widths are whole by group (`expand`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+from hwaware.compression.channel_values import channel_values
+from hwaware.compression.cut import Cut, Pruner, cut
+from hwaware.compression.explain import explained_groups, explained_layers
+from hwaware.compression.prepare import Prepared
+from hwaware.compression.search import Found, Search
+from hwaware.compression.shrink import Shrinker
+from hwaware.compression.train import fit
+from hwaware.graph.model import GraphModel
+
+# begin(search, prepared, model, limits, steps): what trains along, made for one round.
+Begin = Callable[[Search, Prepared, GraphModel, Mapping[str, float], int | None], Pruner]
+
+
+def morphnet(search: Search, model: GraphModel) -> Found:
+    """`model` shrunk and expanded; trained weights of what stayed, none of it fine-tuned."""
+    return rounds(search, model, _begin)
+
+
+def _begin(
+    search: Search, prepared: Prepared, model: GraphModel, limits: Mapping[str, float], steps: int | None
+) -> Shrinker:
+    values = channel_values(search.options.selection.values, model, prepared.groups)
+    return Shrinker(values, prepared.costs, limits, steps, search.options.regulariser)
+
+
+def rounds(search: Search, model: GraphModel, begin: Begin) -> Found:
+    """All rounds, each of which prunes the model of the one before with what `begin` gives."""
+    first = prepared = search.prepare(model)
+    full = dict(first.costs.full)
+    widths = dict(full)
+    origins: dict[str, list[int | None]] = {name: list(range(size)) for name, size in full.items()}
+    for number in range(search.options.rounds):
+        if number:
+            prepared = search.prepare(model, full)
+        pruner, done = _round(search, prepared, model, begin, number)
+        names = _first_names(first, prepared)
+        for name, found in done.origins.items():
+            origins[names[name]] = [None if at is None else origins[names[name]][at] for at in found]
+            widths[names[name]] = done.widths[name]
+        model = GraphModel(done.graph, model.example_inputs)
+    kept = {name: [at for at in found if at is not None] for name, found in origins.items()}
+    return Found(
+        model.eval(),
+        explained_groups(prepared.costs, full, widths, kept, done.widths, names),
+        explained_layers(first, prepared.costs, done.widths),
+        done.omega,
+        pruner.strength,
+        tuple(asdict(tick) for tick in pruner.history),
+    )
+
+
+def _round(search: Search, prepared: Prepared, model: GraphModel, begin: Begin, number: int) -> tuple[Pruner, Cut]:
+    count = search.options.rounds
+    epochs = max(1, (number + 1) * search.epochs // count - number * search.epochs // count)
+    floor = prepared.costs.costs(prepared.costs.least())
+    target = {
+        name: min(limit, max(limit * search.options.overshoot, getattr(floor, name)))
+        for name, limit in search.limits.items()
+    }
+    training = GraphModel(prepared.graph, model.example_inputs)
+    pruner = begin(search, prepared, training, target, search.steps(epochs))
+    costs = prepared.costs
+
+    def now() -> dict[str, float]:
+        widths = costs.nearest(pruner.widths())
+        return {name: costs.cost(name, widths) for name in search.limits} | {"channels": sum(widths.values())}
+
+    phase = "shrink" if count == 1 else f"shrink {number + 1}"
+    fit(
+        pruner.channels.trained,
+        search.task,
+        epochs=epochs,
+        lr=search.lr,
+        extra_loss=pruner.extra_loss,
+        after_step=pruner.after_step,
+        on_epoch=search.tell(phase, epochs, now),
+        seed=search.seed + 2 * number,
+        checkpoint=search.checkpoint(phase.replace(" ", "-")),
+        keep=(pruner,),
+        precision=search.options.precision,
+    )
+    return pruner, cut(prepared, training.graph, pruner, search.limits, seed=search.seed + number)
+
+
+def _first_names(first: Prepared, now: Prepared) -> dict[str, str]:
+    """What groups were called in the first round: one is renamed when the layer it was named after has vanished."""
+    makers = {node: group.name for group in first.groups for node in group.producers}
+    return {group.name: next(makers[node] for node in group.producers if node in makers) for group in now.groups}
