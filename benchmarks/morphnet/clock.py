@@ -13,7 +13,7 @@ from hwaware.profiling.calm import Witness
 from hwaware.profiling.target import target_of
 from hwaware.profiling.whole import WholeBench
 
-AT_ONCE = 6
+AT_ONCE, WHOLE = 6, "whole"
 _LEASE_WAIT_S = 60.0
 
 
@@ -37,8 +37,8 @@ def measured(
             bench = WholeBench(
                 device, target_of(device), table.manifest.threads, "pinned", table.choices, Witness(), modes=modes
             )
-            runs = {run.name: run.latency_ns / 1e6 for run in bench.measure({"": whole, **turn}, seed=start)}
-            found |= {name: (runs[name], runs[""]) for name in turn}
+            runs = {run.name: run.latency_ns / 1e6 for run in bench.measure({WHOLE: whole, **turn}, seed=start)}
+            found |= {name: (runs[name], runs[WHOLE]) for name in turn}
             tell(f"measured {len(found)} of {len(names)}")
     base = median(reference for _, reference in found.values())
     return {name: ms * base / reference for name, (ms, reference) in found.items()}, base

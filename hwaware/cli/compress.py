@@ -50,38 +50,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compress; the folder appears whole at the end or not at all."""
-    from hwaware.compression.budget import Budget
-    from hwaware.compression.compress import EPOCHS, LR, compress
+    """Compress; the folder appears whole at the end or not at all. Ctrl-C keeps what is trained."""
     from hwaware.compression.distributed import joined
     from hwaware.compression.saved import CHECKPOINTS, check_destination, save_result
 
-    budget, options = Budget.parse(args.budget), search_options(args)
     check_destination(args.out)
     checkpoints = args.out / CHECKPOINTS
-    if not args.resume:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    task, rate = _task(args.task, args.seed)
-    table = _table(args, task)
     with joined() as processes:
-        with progress("compressing", 0) as bar:
-            result = compress(
-                task,
-                table,
-                budget,
-                method=args.method,
-                options=options,
-                final=args.final,
-                checkpoints=checkpoints,
-                seed=args.seed,
-                epochs=args.epochs or EPOCHS,
-                lr=args.lr or rate or LR,
-                on_progress=lambda phase, done, total, what: bar.update(done, total, f"{phase}: {what}"),
-            )
+        if processes.count > 1 and args.device is not None:
+            raise TableError("several processes cannot profile a device: profile it first, then give --table")
+        if processes.main and not args.resume:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        try:
+            result = _compressed(args, checkpoints)
+        except KeyboardInterrupt:
+            if checkpoints.exists():
+                note("what is trained is kept: the same command with --resume goes on")
+            raise
         if processes.main:
             save_result(result, args.out)
             emit(args, _document(result, args.out), _text(result, args.out))
     return 0
+
+
+def _compressed(args: argparse.Namespace, checkpoints: Path) -> Result:
+    from hwaware.compression.budget import Budget
+    from hwaware.compression.compress import EPOCHS, LR, compress
+
+    budget, options = Budget.parse(args.budget), search_options(args)
+    task, rate = _task(args.task, args.seed)
+    table = _table(args, task)
+    with progress("compressing", 0) as bar:
+        return compress(
+            task,
+            table,
+            budget,
+            method=args.method,
+            options=options,
+            final=args.final,
+            checkpoints=checkpoints,
+            seed=args.seed,
+            epochs=args.epochs or EPOCHS,
+            lr=args.lr or rate or LR,
+            on_progress=lambda phase, done, total, what: bar.update(done, total, f"{phase}: {what}"),
+        )
 
 
 def _task(ref: str, seed: int) -> tuple[Task, float | None]:

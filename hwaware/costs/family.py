@@ -10,10 +10,11 @@ taken to shrink in proportion.
 | kind | coordinates |
 |---|---|
 | conv2d, conv2d_transpose | (in, out); depthwise: (channels,), `out` a fixed multiple of it |
-| dense, matmul | (in, out); (m, k, n) |
+| dense, matmul | (in, out); (batch, m, k, n): attention heads are the batch |
 | pool2d, resample | (channels,) |
 | reduce | (inner,), or (middle,) where that is the innermost |
-| softmax, layer_norm, embedding | (width,) |
+| softmax | its shape: heads are among the rows |
+| layer_norm, embedding | (width,) |
 | map, copy | (rows, elements of a row) |
 """
 
@@ -137,12 +138,15 @@ def _write_rows(work: Workload, to: Coordinates) -> Workload:
 
 
 def _write_matmul(work: Workload, to: Coordinates) -> Workload:
-    m, k, n = to
+    batch, m, k, n = to
     first, second = work.inputs
-    batch = first.shape[0]
     shape = (batch, n, k) if work.attr("transposed") else (batch, k, n)
     inputs = (Spec((batch, m, k), first.dtype), Spec(shape, second.dtype))
     return replace(work, inputs=inputs, output=Spec((batch, m, n), work.output.dtype))
+
+
+def _write_whole(work: Workload, to: Coordinates) -> Workload:
+    return replace(work, inputs=(Spec(to, work.inputs[0].dtype),), output=Spec(to, work.output.dtype))
 
 
 def _width(work: Workload) -> Coordinates:
@@ -162,10 +166,10 @@ _RULES = {
     "dense": Rule("dense", _in_out, _write_in_out),
     "pool2d": Rule("pool", _width, _write_channels),
     "resample": Rule("resample", _width, _write_channels),
-    "softmax": Rule("softmax", _width, _write_channels),
+    "softmax": Rule("softmax", lambda work: work.output.shape, _write_whole),
     "layer_norm": Rule("layer_norm", _width, _write_channels),
     "embedding": Rule("embedding", _width, _write_embedding),
-    "matmul": Rule("matmul", lambda work: (*work.inputs[0].shape[1:], work.output.shape[-1]), _write_matmul),
+    "matmul": Rule("matmul", lambda work: (*work.inputs[0].shape, work.output.shape[-1]), _write_matmul),
 }
 
 

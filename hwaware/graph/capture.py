@@ -14,7 +14,7 @@ from hwaware.errors import ModelError
 from hwaware.graph.constants import fold_constants, unsupported
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 from hwaware.graph.model import GraphModel
-from hwaware.graph.ops import KNOWN, SPLITS
+from hwaware.graph.ops import EXPAND, KNOWN, SPLITS
 
 
 def capture(module: nn.Module, example_inputs: Sequence[torch.Tensor]) -> Graph:
@@ -42,7 +42,7 @@ def capture_batched(module: nn.Module, example_inputs: Sequence[torch.Tensor]) -
     for first, second in zip(two.nodes, three.nodes, strict=True):
         if first.op != second.op or first.name != second.name:
             raise ModelError(f"{first.path or 'the model'} changes its structure with the batch size")
-        args = {key: _merge(first.args[key], second.args[key], first) for key in first.args}
+        args = {key: _merge(first.args[key], second.args[key], first, second) for key in first.args}
         nodes.append(Node(first.name, first.op, args, first.spec, first.path))
     for name, tensor in two.tensors.items():
         if tensor.shape != three.tensors[name].shape:
@@ -56,11 +56,14 @@ def _with_batch(value: torch.Tensor, size: int) -> torch.Tensor:
     return value[:1].repeat(size, *[1] * (value.dim() - 1))
 
 
-def _merge(a: Arg, b: Arg, node: Node) -> Arg:
+def _merge(a: Arg, b: Arg, node: Node, other: Node) -> Arg:
     if a == b:
         return a
-    reshaping = node.op.startswith(("view.", "_unsafe_view.", "reshape.", "expand."))
-    if reshaping and isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+    viewing = node.op.startswith(("view.", "_unsafe_view.", "reshape."))
+    if viewing:
+        # What the model leaves open is known by now: the -1 is for the batch.
+        a, b = node.spec.shape, other.spec.shape
+    if (viewing or node.op in EXPAND) and isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
         merged = tuple(x if x == y else -1 for x, y in zip(a, b, strict=True))
         if merged.count(-1) == 1:
             return merged
@@ -70,8 +73,11 @@ def _merge(a: Arg, b: Arg, node: Node) -> Arg:
 
 
 def _check_weights(module: nn.Module) -> None:
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    broken = [(name, ~torch.isfinite(tensor)) for name, tensor in module.named_parameters()]
+    # Masks of attention are buffers of minus infinity.
+    broken += [(name, torch.isnan(tensor)) for name, tensor in module.named_buffers()]
+    for name, where in broken:
+        if bool(where.any()):
             raise ModelError(f"{name} holds NaN or infinite values: train or load the model again")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from hwaware.graph.arguments import integer, integers, number, optional_ref, ref
+from hwaware.graph.attention_rules import attention, fixed, layer_norm, matmul, softmax
 from hwaware.graph.channel_shape_rules import SHAPE_RULES, without_dims
 from hwaware.graph.identities import Ids
 from hwaware.graph.ir import Node
@@ -36,12 +37,6 @@ from hwaware.graph.tracer import Tracer, channels_dim
 Rule = Callable[[Tracer, Node], Ids]
 
 
-def _fixed(tracer: Tracer, node: Node) -> Ids:
-    for name in node.refs():
-        tracer.pin(name, f"{node.op} in {node.path or node.name} mixes channels")
-    return np.zeros([1] * len(node.spec.shape), dtype=np.int64)
-
-
 def _flow(tracer: Tracer, node: Node) -> Ids:
     return tracer.ids(next(node.refs()))
 
@@ -57,7 +52,7 @@ def _anchor(tracer: Tracer, node: Node, in_dim: int, out_dim: int, channels: int
     """A weighted sum over the input's dimension `channels`; in and out are dimensions of the weight."""
     source, weight = ref(node, "input"), ref(node, "weight")
     if weight not in tracer.graph.tensors:
-        return _fixed(tracer, node)
+        return fixed(tracer, node, "has a weight that the model computes")
     tracer.join(weight, in_dim, tracer.along(source, channels))
     tracer.inputs[node.name] = (weight, in_dim)
     tracer.outputs[node.name] = (weight, out_dim)
@@ -77,7 +72,7 @@ def _conv(tracer: Tracer, node: Node) -> Ids:
         return _anchor(tracer, node, *((0, 1) if transposed else (1, 0)), 1)
     source, weight = ref(node, "input"), ref(node, "weight")
     if weight not in tracer.graph.tensors:
-        return _fixed(tracer, node)
+        return fixed(tracer, node, "has a weight that the model computes")
     inside = tracer.along(source, 1)
     outside = node.spec.shape[1] // groups
     if len(inside) == groups:
@@ -104,7 +99,7 @@ def _conv(tracer: Tracer, node: Node) -> Ids:
 def _embedding(tracer: Tracer, node: Node) -> Ids:
     weight = ref(node, "weight")
     if weight not in tracer.graph.tensors:
-        return _fixed(tracer, node)
+        return fixed(tracer, node, "has a weight that the model computes")
     tracer.pin(ref(node, "indices"), "used as an index")
     tracer.outputs[node.name] = (weight, 1)
     return channels_dim(tracer.axis(weight, 1), len(node.spec.shape), len(node.spec.shape) - 1)
@@ -115,15 +110,6 @@ def _batch_norm(tracer: Tracer, node: Node) -> Ids:
     for name in ("weight", "bias", "running_mean", "running_var"):
         tracer.carry(node, optional_ref(node, name), channels)
     return channels_dim(channels, len(node.spec.shape))
-
-
-def _layer_norm(tracer: Tracer, node: Node) -> Ids:
-    source = ref(node, "input")
-    ids = tracer.ids(source)
-    normalised = range(ids.ndim - len(integers(node, "normalized_shape")), ids.ndim)
-    if any(ids.shape[dim] > 1 for dim in normalised):
-        tracer.pin(source, f"normalised together by layer norm {node.path or node.name}")
-    return ids
 
 
 def _prelu(tracer: Tracer, node: Node) -> Ids:
@@ -172,13 +158,6 @@ def _reduce(tracer: Tracer, node: Node) -> Ids:
     return ids if len(node.spec.shape) == ids.ndim else without_dims(ids, reduced)
 
 
-def _softmax(tracer: Tracer, node: Node) -> Ids:
-    source = ref(node, "self")
-    if tracer.ids(source).shape[integer(node, "dim")] > 1:
-        tracer.pin(source, f"{node.op} in {node.path or node.name} runs over channels")
-    return tracer.ids(source)
-
-
 def _spatial(tracer: Tracer, node: Node) -> Ids:
     source = next(node.refs())
     dims = 1 if "1d" in node.op else 2
@@ -200,15 +179,16 @@ RULES: dict[str, Rule] = {
             (CONV, _conv),
             (LINEAR, _linear),
             (BATCH_NORM, _batch_norm),
-            (MATMUL | ATTENTION, _fixed),
+            (MATMUL, matmul),
+            (ATTENTION, attention),
             (BINARY, _binary),
             (REDUCE, _reduce),
-            (SOFTMAX, _softmax),
+            (SOFTMAX, softmax),
             (POOL | UPSAMPLE, _spatial),
         ]
     ),
     "embedding.default": _embedding,
-    "layer_norm.default": _layer_norm,
+    "layer_norm.default": layer_norm,
     "prelu.default": _prelu,
     **SHAPE_RULES,
 }

@@ -69,9 +69,9 @@ def profile(
     cell is on disk as soon as it is measured: with `resume` an interrupted profile goes on, and a finished one is
     completed for another model; no cell is measured twice. After `budget_s` seconds the table is finished with what
     there is and `complete` false. `cores` names a cluster of the device's cores (`devices.clusters`) other than the
-    fastest; `unit` is what computes (`profiling.target`). With `wider` the table reaches
-    beyond the model's widths, up to so many times as many channels. Raises TableError where `out` holds something that cannot be
-    resumed, DeviceError, BuildError, ModelError.
+    fastest; `unit` is what computes (`profiling.target`). With `wider` the table reaches beyond the model's widths, up
+    to so many times as many channels. Raises TableError where `out` holds something that cannot be resumed,
+    DeviceError, BuildError, ModelError.
     """
     if protocol not in PROTOCOLS:
         raise TableError(f"no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")

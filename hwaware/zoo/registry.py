@@ -12,8 +12,10 @@ from torch import nn
 from hwaware.errors import ModelError
 from hwaware.zoo.ds_cnn import ds_cnn_large, ds_cnn_small
 from hwaware.zoo.efficientnet import EfficientNetB0
+from hwaware.zoo.inception import InceptionV2
 from hwaware.zoo.lenet import LeNet5, LeNet300
 from hwaware.zoo.mobilenet import MobileNetV2
+from hwaware.zoo.mobilenet_small import MobileNetV2Small
 from hwaware.zoo.mobilenet_v1 import MobileNetV1
 from hwaware.zoo.resnet import resnet8, resnet18, resnet20, resnet50
 from hwaware.zoo.squeezenet import SqueezeNet
@@ -42,10 +44,12 @@ NETS = {
     "vgg8": Net(VGG8, (3, 32, 32), 10, 8),
     "ds_cnn": Net(ds_cnn_small, (1, 49, 10), 12, 8),
     "ds_cnn_large": Net(ds_cnn_large, (1, 49, 10), 12, 8),
+    "mobilenet_v2_small": Net(MobileNetV2Small, (1, 28, 28), 10, 16),
     "mobilenet_v1": Net(MobileNetV1, (3, 224, 224), 1000, 32),
     "mobilenet_v2": Net(MobileNetV2, (3, 224, 224), 1000, 32),
     "efficientnet_b0": Net(EfficientNetB0, (3, 224, 224), 1000, 32),
     "squeezenet": Net(SqueezeNet, (3, 224, 224), 1000, 32),
+    "inception_v2": Net(InceptionV2, (3, 224, 224), 1000, 32),
     "resnet18": Net(resnet18, (3, 224, 224), 1000, 32),
     "resnet50": Net(resnet50, (3, 224, 224), 1000, 32),
 }

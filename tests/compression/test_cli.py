@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hwaware.cli import main
 from hwaware.compression.saved import load_result
@@ -48,9 +49,45 @@ def test_the_summary_says_what_was_won(folder: Path, capsys: pytest.CaptureFixtu
         assert f"{group.before} → {group.after}" in out
 
 
+def test_options_of_the_search_reach_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (TASK, "--table", folder / "costs", "--budget", "flops=70%", "--epochs", 2, "--method", "halp")
+    status, out, _ = run(capsys, *words, "--exclude", "first*", "--values", "lasso", "--out", folder / "small")
+    assert status == 0
+    plan = load_result(folder / "small").plan
+    assert plan.method == "halp"
+    assert plan.fixed["first.0"] == "excluded by the pattern first*"
+    assert "first.0 keeps its width: excluded by the pattern first*" in out
+    assert "MFLOP" in out
+
+
+def test_ctrl_c_keeps_what_is_trained_and_resume_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same model as without the interruption, and nothing of the way there is left."""
+    words = (TASK, "--table", folder / "costs", "--budget", "latency=60%", "--epochs", 6)
+    assert run(capsys, *words, "--out", folder / "whole")[0] == 0
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hwaware.compression.morphnet.cut", interrupt)
+        status, _, err = run(capsys, *words, "--out", folder / "small")
+    assert status == 1
+    assert "--resume goes on" in err
+    assert (folder / "small" / "checkpoints").is_dir()
+    assert run(capsys, *words, "--out", folder / "small", "--resume")[0] == 0
+    assert not (folder / "small" / "checkpoints").exists()
+    one, other = (load_result(folder / name).model.state_dict() for name in ("whole", "small"))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ((TASK, "--budget", "latency=60%", "--exclude", "none*"), "matches no layer"),
+        ((TASK, "--budget", "latency=60%", "--regulariser", "speed"), "regulariser 'speed'"),
+        ((TASK, "--budget", "latency=60%", "--values", "gamma", "--exclude", "*"), "no channels to shrink"),
         (("zoo:resnet9@digits", "--budget", "latency=60%"), "the zoo has no model 'resnet9'"),
         (("zoo:resnet8", "--budget", "latency=60%"), "a task names its data too"),
         ((TASK, "--budget", "latency=abc"), "latency=abc"),
@@ -86,6 +123,10 @@ def test_bad_input_is_one_line_and_nothing_half_written(
         ("--budget", "latency=60%", "--table", "a", "--epochs", "1"),
         ("--budget", "latency=60%", "--table", "a", "--seed", "-1"),
         ("--budget", "latency=60%", "--table", "a", "--lr", "nan"),
+        ("--budget", "latency=60%", "--table", "a", "--rounds", "0"),
+        ("--budget", "latency=60%", "--table", "a", "--overshoot", "2"),
+        ("--budget", "latency=60%", "--table", "a", "--grow", "0.5"),
+        ("--budget", "latency=60%", "--table", "a", "--values", "magic"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

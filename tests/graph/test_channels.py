@@ -25,6 +25,26 @@ FREE = {
     "multiplier": {"stem.0": 5, "expand.0": 9},
     "dense": {"stem.0": 6, "layers.0.2": 4, "layers.1.2": 4, "layers.2.2": 4, "transition.0": 7},
     "squeeze": {"squeeze.0": 4, "one": 6, "three": 5},
+    "fires": {
+        "stem.0": 9,
+        "squeezes.0.0": 5,
+        "ones.0": 6,
+        "threes.0": 8,
+        "squeezes.1.0": 7,
+        "ones.1": 10,
+        "threes.1": 10,
+    },
+    "inception": {
+        "stem.0": 7,
+        "pooled.0": 9,
+        "one.0": 5,
+        "three.0.0": 4,
+        "three.1.0": 6,
+        "five.0.0": 3,
+        "five.1.0": 3,
+        "down.0": 11,
+    },
+    "split": {"stem.0": 16, "full.0": 5, "last.0": 6},
     "shuffle": {"left.0": 8, "units.0.branch.0.0": 8, "units.1.branch.0.0": 8},
     "grouped": {"stem.0": 4, "one.0": 2, "two.0": 4, "last.0": 6},
     "unet": {"enc1.0": 5, "enc2.0": 7, "middle.0": 9, "up2": 6, "dec2.0": 8, "dec1.0": 6},
@@ -35,7 +55,7 @@ FREE = {
     "one_dimensional": {"1": 6, "5": 5},
     "perceptron": {"1": 20, "3": 12},
     "pixel_shuffled": {"0.0": 3},
-    "tokens": {"encoder.linear1": 16},
+    "tokens": {"encoder.self_attn.in_proj_weight": 3, "encoder.linear1": 16},
     "mixed": {"patches": 10, "inner": 14},
 }
 
@@ -75,10 +95,33 @@ def test_grouped_convolutions_stay_equally_wide() -> None:
     assert index["one.0.weight", 0][0] == (0, 2, 4, 6, 8, 10, 12, 14, 16)
 
 
+def test_concatenated_branches_are_slices_of_what_reads_them() -> None:
+    columns = {
+        (group.name, member.tensor): member.index
+        for group in captured("inception")[1]
+        for member in group.members
+        if member.tensor in {"down.0.weight", "head.weight"} and member.dim == 1
+    }
+    assert columns["one.0", "down.0.weight"] == ((0,), (1,), (2,), (3,), (4,))
+    assert columns["five.1.0", "down.0.weight"] == ((11,), (12,), (13,))
+    # Behind the second concatenation everything has moved by the eleven channels before it.
+    assert columns["five.1.0", "head.weight"] == ((22,), (23,), (24,))
+    assert columns["pooled.0", "head.weight"][-1] == (33,)
+
+
+def test_shuffled_channels_are_found_where_they_went() -> None:
+    layers = [conv(3, 8), nn.ChannelShuffle(2), nn.Conv2d(8, 8, 3, padding=1, groups=8), conv(8, 6)]
+    graph = graph_of(nn.Sequential(*layers))
+    assert "channel_shuffle.default" in {node.op for node in graph.nodes}
+    shuffled = channel_groups(graph)[0]
+    index = {(member.tensor, member.dim): member.index for member in shuffled.members}
+    assert index["0.0.weight", 0] == ((0, 4), (1, 5), (2, 6), (3, 7))
+    assert index["2.weight", 0] == index["3.0.weight", 1] == ((0, 1), (2, 3), (4, 5), (6, 7))
+
+
 def test_pinned_groups_say_why() -> None:
     reasons = {group.name: group.pinned or "" for group in captured("tokens")[1]}
-    assert "layer norm encoder.norm1" in reasons["patches"]
-    assert "scaled_dot_product_attention" in reasons["encoder.self_attn.in_proj_weight"]
+    assert "layer norm encoder.norm1: over fewer channels it is another function" in reasons["patches"]
     assert reasons["head"] == "an output of the model"
     (gate,) = (g for g in captured("spatial_gate")[1] if g.name == "gate")
     assert "broadcast over channels" in (gate.pinned or "")

@@ -163,3 +163,34 @@ def test_only_parameters_are_trained() -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert not any(buffer.requires_grad for buffer in model.buffers())
     assert {name for name, _ in model.named_buffers()} == {"1.running_mean", "1.running_var"}
+
+
+def test_a_view_may_leave_one_size_open_besides_the_batch() -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.view(x.shape[0], 4, -1, 8).sum(2)
+
+    model = GraphModel(capture_batched(Net(), (torch.zeros(2, *SHAPE),)))
+    assert [node.args["size"] for node in model.graph.nodes if "size" in node.args] == [(-1, 4, 6, 8)]
+    value = torch.randn(5, *SHAPE)
+    torch.testing.assert_close(model(value), Net()(value))
+
+
+def test_a_mask_may_be_minus_infinity_a_weight_may_not() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.full((8, 8), float("-inf")).triu(1))
+            self.weight = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * self.weight + self.mask).softmax(-1)
+
+    net, value = Net(), torch.randn(2, *SHAPE)
+    torch.testing.assert_close(GraphModel(capture_batched(net, (value,)))(value), net(value))
+    net.mask[0, 1] = float("nan")
+    with pytest.raises(ModelError, match="mask holds NaN or infinite values"):
+        capture_batched(net, (value,))
+    net.mask[0, 1], net.weight.data[3] = 0, float("-inf")
+    with pytest.raises(ModelError, match="weight holds NaN or infinite values"):
+        capture_batched(net, (value,))

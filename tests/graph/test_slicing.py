@@ -111,6 +111,35 @@ def test_an_empty_branch_vanishes_whole() -> None:
     assert_close(outputs(smaller, value), outputs(masked(graph, {"1.first.0": []}), value))
 
 
+def test_a_branch_with_a_norm_leaves_its_bias_to_the_residual() -> None:
+    graph, _ = captured("residual")
+    keep = {"one.first.0": [], "stem.0": [0, 3, 4], "two.first.0": [2]}
+    smaller = slice_graph(graph, keep)
+    assert not any(name.startswith("one.first.") for name in smaller.tensors)
+    assert [node.op for node in smaller.nodes].count("add.Tensor") == 3
+    value = torch.randn(3, *SHAPE)
+    assert_close(outputs(smaller, value), outputs(masked(graph, keep), value))
+
+
+@pytest.mark.parametrize("name", ["multiplier", "inverted"])
+def test_a_depthwise_branch_vanishes_inside_its_residual(name: str) -> None:
+    graph, _ = captured(name)
+    smaller = slice_graph(graph, {"expand.0": []})
+    assert [node.op for node in smaller.nodes].count("conv2d.default") == 1
+    assert {group.name: group.size for group in channel_groups(smaller)} == {"stem.0": 5, "head": 4}
+    value = torch.randn(3, *SHAPE)
+    assert_close(outputs(smaller, value), outputs(masked(graph, {"expand.0": []}), value))
+
+
+@pytest.mark.parametrize("branch", ["one.0", "three.0.0", "three.1.0", "pooled.0"])
+def test_a_branch_of_a_concatenation_vanishes(branch: str) -> None:
+    graph, _ = captured("inception")
+    smaller = slice_graph(graph, {branch: []})
+    value = torch.randn(3, *SHAPE)
+    assert_close(outputs(smaller, value), outputs(masked(graph, {branch: []}), value))
+    assert branch not in {group.name for group in channel_groups(smaller)}
+
+
 def test_a_depthwise_border_stays_exact_when_its_input_is_constant() -> None:
     """The convolution left with its bias alone feeds a padded depthwise one: not constant over space."""
     torch.manual_seed(0)

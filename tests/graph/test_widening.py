@@ -39,8 +39,8 @@ def test_survivors_and_new_channels_together(name: str, data: st.DataObject) -> 
     graph, groups = captured(name)
     keep, widths = {}, {}
     # With one channel a group a grouped convolution is a depthwise one, and a depthwise one with a single
-    # channel a plain one: their channels are no longer coupled.
-    least = 2 if name in {"grouped", "inverted", "multiplier"} else 1
+    # channel a plain one: their channels are no longer coupled. A single head is pinned.
+    least = 2 if name in {"grouped", "inverted", "multiplier", "tokens"} else 1
     for group in groups:
         if group.pinned is None:
             kept = data.draw(st.sets(st.integers(0, group.size - 1), min_size=least))

@@ -15,6 +15,8 @@ SHAPES = {
     "mobilenet_v1": (3, 45, 37),
     "efficientnet_b0": (3, 45, 37),
     "squeezenet": (3, 45, 51),
+    "inception_v2": (3, 45, 51),
+    "mobilenet_v2_small": (1, 17, 19),
     "resnet50": (3, 45, 37),
 }
 

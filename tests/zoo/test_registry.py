@@ -17,8 +17,10 @@ PARAMETERS = {
     "ds_cnn_large": 413_736,
     "mobilenet_v1": 4_231_976,
     "mobilenet_v2": 3_504_872,
+    "mobilenet_v2_small": 132_074,
     "efficientnet_b0": 5_288_548,
     "squeezenet": 1_235_496,
+    "inception_v2": 11_285_224,
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
 }
