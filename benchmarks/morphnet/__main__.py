@@ -20,13 +20,9 @@ from benchmarks.morphnet.methods import METHODS
 from benchmarks.morphnet.plot import plot
 from benchmarks.morphnet.report import report
 from benchmarks.morphnet.sweep import FULL, Order, Run, saved_program, sweep
-from benchmarks.morphnet.tasks import DATA, NETS, Case, task_of
-from hwaware.costs.table import CostTable
-from hwaware.devices.device import open_device
+from benchmarks.morphnet.tables import table_for
+from benchmarks.morphnet.tasks import DATA, NETS, Case
 from hwaware.errors import HwawareError
-from hwaware.graph.capture import capture_batched
-from hwaware.graph.model import GraphModel
-from hwaware.profiling.profile import profile
 
 SHARES = (0.6, 0.4, 0.25, 0.15, 0.08)
 
@@ -56,7 +52,7 @@ def main() -> int:
 def _case(case: Case, args: argparse.Namespace) -> dict[str, object]:
     folder = args.out / case.label
     folder.mkdir(parents=True, exist_ok=True)
-    table = _table(case, args.out / "tables" / case.label)
+    table = table_for(case, args.out / "tables" / case.label)
     seeds = range(args.seeds)
     orders = [Order(case, args.out / "tables" / case.label, folder, FULL, (1.0,), seed, args.epochs) for seed in seeds]
     orders += [
@@ -78,20 +74,6 @@ def _case(case: Case, args: argparse.Namespace) -> dict[str, object]:
     )
     runs = [replace(run, measured_ms=times[first[run.name]]) for run in runs]
     return {"runs": [asdict(run) for run in runs], "whole_ms": base, "images": case.images, "epochs": args.epochs}
-
-
-def _table(case: Case, folder: Path) -> CostTable:
-    if (folder / "table.json").exists():
-        table = CostTable.load(folder)
-        if table.manifest.complete:
-            return table
-    task = task_of(case)
-    model = GraphModel(capture_batched(task.model, task.example_inputs), task.example_inputs)
-    with open_device("local") as device:
-        return profile(
-            model, task.example_inputs, device, out=folder, name=case.label, resume=folder.exists(),
-            on_progress=lambda done, total, what: _say(case, f"{done}/{total} {what}") if done % 50 == 0 else None,
-        )  # fmt: skip
 
 
 def _say(case: Case, what: str) -> None:
