@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hwaware.compression.budget import Budget
     from hwaware.compression.compress import compress
     from hwaware.compression.plan import Plan
+    from hwaware.compression.prepare import Selection
+    from hwaware.compression.regulariser import Regulariser
+    from hwaware.compression.search import Options
     from hwaware.compression.task import Task
     from hwaware.costs.predict import predict
     from hwaware.costs.table import CostTable
@@ -31,7 +34,10 @@ __all__ = [
     "Device",
     "HwawareError",
     "LatencyReport",
+    "Options",
     "Plan",
+    "Regulariser",
+    "Selection",
     "Task",
     "compare",
     "compile",
@@ -50,7 +56,10 @@ _HOMES = {
     "Device": "hwaware.devices.device",
     "HwawareError": "hwaware.errors",
     "LatencyReport": "hwaware.reports.latency_report",
+    "Options": "hwaware.compression.search",
     "Plan": "hwaware.compression.plan",
+    "Regulariser": "hwaware.compression.regulariser",
+    "Selection": "hwaware.compression.prepare",
     "Task": "hwaware.compression.task",
     "compare": "hwaware.reports.compare",
     "compile": "hwaware.api",

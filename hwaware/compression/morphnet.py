@@ -16,6 +16,7 @@ from hwaware.compression.prepare import Prepared
 from hwaware.compression.search import Found, Search
 from hwaware.compression.shrink import Shrinker
 from hwaware.compression.train import fit
+from hwaware.errors import ModelError
 from hwaware.graph.model import GraphModel
 
 # begin(search, prepared, model, limits, steps): what trains along, made for one round.
@@ -40,11 +41,14 @@ def rounds(search: Search, model: GraphModel, begin: Begin) -> Found:
     full = dict(first.costs.full)
     widths = dict(full)
     origins: dict[str, list[int | None]] = {name: list(range(size)) for name, size in full.items()}
+    names = {name: name for name in full}
     for number in range(search.options.rounds):
         if number:
-            prepared = search.prepare(model, full)
+            again = _again(search, first, model, widths)
+            if again is None:
+                break
+            prepared, names = again
         pruner, done = _round(search, prepared, model, begin, number)
-        names = _first_names(first, prepared)
         for name, found in done.origins.items():
             origins[names[name]] = [None if at is None else origins[names[name]][at] for at in found]
             widths[names[name]] = done.widths[name]
@@ -93,7 +97,25 @@ def _round(search: Search, prepared: Prepared, model: GraphModel, begin: Begin, 
     return pruner, cut(prepared, training.graph, pruner, search.limits, seed=search.seed + number)
 
 
-def _first_names(first: Prepared, now: Prepared) -> dict[str, str]:
-    """What groups were called in the first round: one is renamed when the layer it was named after has vanished."""
+def _again(
+    search: Search, first: Prepared, model: GraphModel, widths: Mapping[str, int]
+) -> tuple[Prepared, dict[str, str]] | None:
+    """The model of a round made ready for the next, and what its groups were called in the first round.
+
+    A group is renamed when the layer it was named after has vanished. None where nothing is left to shrink, and where
+    what vanished has taken groups apart: their channels could not be told any more.
+    """
+    try:
+        now = search.prepare(model, first.costs.full)
+    except ModelError:
+        return None
     makers = {node: group.name for group in first.groups for node in group.producers}
-    return {group.name: next(makers[node] for node in group.producers if node in makers) for group in now.groups}
+    names = {}
+    for group in now.groups:
+        known = {makers[node] for node in group.producers if node in makers}
+        if len(known) != 1:
+            return None
+        names[group.name] = known.pop()
+        if widths[names[group.name]] != group.size:
+            return None
+    return (now, names) if len(set(names.values())) == len(names) else None
