@@ -31,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--budget",
         required=True,
         metavar="LIMITS",
-        help="latency=60%% of the model as measured or latency=12ms; memory= and size= in bytes, KiB, MiB or %%",
+        help="latency=60%% of the model as measured or latency=12ms; memory= and size= in bytes, KiB, MiB or %%; "
+        "flops= like 9M",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the compressed model")
     parser.add_argument(

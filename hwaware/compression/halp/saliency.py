@@ -48,7 +48,9 @@ class TaylorSaliency:
             ]
 
     def gather(self) -> None:
-        """Add the gradients that are there now."""
+        """Add the gradients that are there now, unless they overflowed (and no step was made by them)."""
+        if not all(self._finite(tensor) for slots in self._slots.values() for tensor, _, _ in slots):
+            return
         for name, slots in self._slots.items():
             total = torch.zeros_like(self._sums[name])
             for tensor, dim, classes in slots:
@@ -60,6 +62,10 @@ class TaylorSaliency:
                 total.index_add_(0, classes[known], change[known])
             self._sums[name] += total.abs()
         self.batches += 1
+
+    def _finite(self, tensor: str) -> bool:
+        gradient = self._parameters[tensor].grad
+        return gradient is None or bool(gradient.isfinite().all())
 
     def forget(self) -> None:
         """Begin anew."""

@@ -46,7 +46,7 @@ def test_saliency_is_the_first_order_change_of_the_loss(net: type[torch.nn.Modul
 
     loss().backward()
     saliency.gather()
-    here = float(loss())
+    here = float(loss().detach())
     little = 1e-6
     for group in groups:
         name = group.name
