@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # Most of the tests' time is compiling, one core each.
 TEST_WORKERS ?= 2
 
-.PHONY: setup demo test lint bench bench-predict clean
+.PHONY: setup demo test lint bench bench-predict bench-morphnet clean
 
 setup: $(VENV)/.ready
 
@@ -45,6 +45,10 @@ bench: $(VENV)/.bench-ready
 # For example `make bench-predict ARGS="--resume --families vgg8"`; `--help` lists the options.
 bench-predict: setup
 	$(BIN)/python -m benchmarks.predict $(ARGS)
+
+# Hours, most of it training; the same command goes on. `ARGS="--parts budgets"` takes minutes.
+bench-morphnet: setup
+	$(BIN)/python -m benchmarks.morphnet $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(LITERT) build dist *.egg-info

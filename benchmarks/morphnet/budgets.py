@@ -1,4 +1,4 @@
-"""`python -m benchmarks.morphnet.budgets`: is a budget what is measured? Twenty of them, from 30 % to 90 %.
+"""Is a budget what is measured? Twenty of them, from 30 % to 90 %.
 
 One net (resnet8 on digits), compressed to each budget with a few epochs, all measured in turn with the net they come
 from. A bar of the benchmark: within ±5 % of what was asked, never above by more than 3 %.
@@ -6,7 +6,6 @@ from. A bar of the benchmark: within ±5 % of what was asked, never above by mor
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import sys
@@ -29,30 +28,26 @@ from hwaware.graph.store import load, save
 
 BUDGETS, LEAST, MOST = 20, 0.3, 0.9
 WITHIN, ABOVE = 0.05, 0.03
-_EPOCHS = 4
+NET, _EPOCHS = "resnet8", 4
 
 
-def main() -> int:
-    """Run; status 0 whether or not the bar is met."""
-    args = _arguments()
-    torch.set_num_threads(1)
-    case = Case(args.net, "digits", 0, args.out, args.out)
-    folder = args.out / f"budgets-{case.label}"
-    table = table_for(case, args.out / "tables" / case.label)
+def budgets(out: Path, processes: int) -> str:
+    """Run, and say how many are met. Raises HwawareError."""
+    case = Case(NET, "digits", 0, out, out)
+    folder = out / f"budgets-{case.label}"
+    table = table_for(case, out / "tables" / case.label)
     asked = [float(share) for share in np.linspace(LEAST, MOST, BUDGETS)]
     task, _ = trained(case, 0)
     whole = task.model
     assert isinstance(whole, GraphModel)
-    save(whole, folder / "whole")
-    with ProcessPoolExecutor(args.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(_compressed, case, args.out / "tables" / case.label, folder, share) for share in asked]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(_compressed, case, out / "tables" / case.label, folder, share) for share in asked]
         names = [job.result() for job in jobs]
     programs = {name: program_of(load(folder / name)) for name in names}
     times, base = measured(programs, program_of(whole), table, lambda what: print(what, file=sys.stderr, flush=True))
     rows = [{"asked": share, "measured": times[name] / base} for share, name in zip(asked, names, strict=True)]
-    (args.out / "budgets.json").write_text(json.dumps({"whole_ms": base, "budgets": rows}, indent=1))
-    print(text(rows))
-    return 0
+    (out / "budgets.json").write_text(json.dumps({"whole_ms": base, "budgets": rows}, indent=1))
+    return f"budgets, {case.label}\n{text(rows)}"
 
 
 def text(rows: list[dict[str, float]]) -> str:
@@ -75,15 +70,3 @@ def _compressed(case: Case, table: Path, folder: Path, share: float) -> str:
         result = compress(task, source, Budget(latency=f"{100 * share:.4f}%"), epochs=_EPOCHS, lr=lr)
         save(result.model, folder / name)
     return name
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.morphnet.budgets", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks-out/morphnet"))
-    parser.add_argument("--net", default="resnet8")
-    parser.add_argument("--processes", type=int, default=2)
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.morphnet.inception`: Inception-V2 at 224×224 the whole way, with random images.
+"""Inception-V2 at 224×224 the whole way, with random images.
 
 Shrink, slice, compile, measure: a large net with concatenations, whole branches of which may vanish. The bars: outputs
 of the sliced net equal the masked net's to 1e-5 of their size, and it is as fast as predicted, within 10 %.
@@ -6,7 +6,6 @@ of the sliced net equal the masked net's to 1e-5 of their size, and it is as fas
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ from torch import nn
 from benchmarks.morphnet.clock import measured
 from benchmarks.morphnet.sweep import program_of
 from benchmarks.morphnet.tables import task_table
-from hwaware.cli.profile import duration
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import compress
 from hwaware.compression.task import Task
@@ -29,7 +27,8 @@ from hwaware.zoo.registry import build
 from hwaware.zoo.tasks import accuracy
 
 IMAGES, BATCH, CLASSES = 32, 4, 1000
-_EPOCHS, _RATE = 4, 0.005
+SHARE, _EPOCHS, _RATE = 0.6, 4, 0.005
+_PROFILE_S = 900.0
 
 
 def inception_task() -> Task:
@@ -49,16 +48,15 @@ def inception_task() -> Task:
     )
 
 
-def main() -> int:
-    """Run; status 0 whether or not the bars are met."""
-    args = _arguments()
-    torch.set_num_threads(args.threads)
+def inception(out: Path) -> str:
+    """Run, and say how fast it came out. Raises HwawareError."""
+    torch.set_num_threads(2)
     task = inception_task()
-    table = task_table(task, "inception_v2", args.out / "tables" / "inception_v2", args.profile)
+    table = task_table(task, "inception_v2", out / "tables" / "inception_v2", _PROFILE_S)
     result = compress(
         task,
         CostModel(table, beyond=False),
-        Budget(latency=f"{100 * args.share:g}%"),
+        Budget(latency=f"{100 * SHARE:g}%"),
         epochs=_EPOCHS,
         lr=_RATE,
         on_progress=lambda phase, done, total, what: print(f"{phase} {done}/{total}: {what}", file=sys.stderr),
@@ -81,13 +79,11 @@ def main() -> int:
         "difference": difference,
         "vanished": [group.name for group in result.plan.groups if group.after == 0],
     }
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "inception.json").write_text(json.dumps(document, indent=1))
-    print(
+    (out / "inception.json").write_text(json.dumps(document, indent=1))
+    return (
         f"Inception-V2: {base:.2f} ms → {times['small']:.2f} ms, {1 / got:.2f}× faster, predicted {1 / said:.2f}× "
         f"({said / got - 1:+.1%}); sliced against masked {difference:.1e}; groups gone: {len(document['vanished'])}"  # type: ignore[arg-type]
     )
-    return 0
 
 
 def _difference(model: GraphModel, kept: dict[str, tuple[int, ...]]) -> float:
@@ -96,16 +92,3 @@ def _difference(model: GraphModel, kept: dict[str, tuple[int, ...]]) -> float:
     with torch.no_grad():
         small, whole = (GraphModel(cut(model.graph, kept)).eval()(x) for cut in (slice_graph, masked))
     return float((small - whole).abs().max() / whole.abs().max())
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.morphnet.inception", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks-out/morphnet"))
-    parser.add_argument("--share", type=float, default=0.6)
-    parser.add_argument("--profile", type=duration, default=900.0, metavar="TIME", help="for the table (default: 15m)")
-    parser.add_argument("--threads", type=int, default=2, help="of training (default: 2)")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

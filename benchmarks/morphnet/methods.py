@@ -20,6 +20,7 @@ from hwaware.graph.model import GraphModel
 from hwaware.graph.slicing import slice_graph
 
 METHODS = ("table", "flops", "uniform", "halp")
+COUNTING = ("flops", "uniform")  # whose budgets are shares of FLOPs
 
 
 def narrowed(

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.morphnet.regression`: the pendulum's net, shrunk until its test error would grow.
+"""The pendulum's net, shrunk until its test error would grow.
 
 A bar of the benchmark: at most a quarter of the latency or size, with a test error within 2 % of the seed net's. Both
 nets have the same training: the seed net goes on learning as long as the other is compressed.
@@ -6,14 +6,11 @@ nets have the same training: the seed net goes on learning as long as the other 
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from benchmarks.morphnet.clock import measured
 from benchmarks.morphnet.pendulum import pendulum_task
@@ -31,15 +28,11 @@ SHARES = (0.5, 0.35, 0.25, 0.2, 0.15)
 _EPOCHS, _RATE = 40, 0.1
 
 
-def main() -> int:
-    """Run; status 0 whether or not the bar is met."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.morphnet.regression", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks-out/morphnet"))
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+def regression(out: Path) -> str:
+    """Run, and say what became of each budget. Raises HwawareError."""
     task = pendulum_task()
     fit(task.model, task, epochs=_EPOCHS, lr=_RATE, weight_decay=0.0)
-    table = task_table(task, "pendulum", args.out / "tables" / "pendulum")
+    table = task_table(task, "pendulum", out / "tables" / "pendulum")
     source = CostModel(table, beyond=False)
     longer = copy.deepcopy(task.model)
     fit(longer, task, epochs=_EPOCHS, lr=_RATE / 2, weight_decay=0.0, seed=1)
@@ -60,16 +53,11 @@ def main() -> int:
     )
     for row, name in zip(rows, models, strict=True):
         row["measured"] = times[name] / base
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "regression.json").write_text(json.dumps({"whole_ms": base, "error": error, "nets": rows}, indent=1))
-    print(f"seed net: {1e3 * base:.2f} µs, mean squared error {error:.3g}")
-    for row in rows:
-        print(
-            f"asked {row['asked']:.0%}: measured {row['measured']:.1%} ({1 / row['measured']:.1f}× faster), "
-            f"size {row['size']:.1%} ({1 / row['size']:.1f}× smaller), test error {row['error']:.2f} of the seed net's"
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    (out / "regression.json").write_text(json.dumps({"whole_ms": base, "error": error, "nets": rows}, indent=1))
+    lines = [f"regression: seed net {1e3 * base:.2f} µs, mean squared error {error:.3g}"]
+    lines += [
+        f"asked {row['asked']:.0%}: measured {row['measured']:.1%} ({1 / row['measured']:.1f}× faster), "
+        f"size {row['size']:.1%} ({1 / row['size']:.1f}× smaller), test error {row['error']:.2f} of the seed net's"
+        for row in rows
+    ]
+    return "\n".join(lines)
