@@ -24,8 +24,8 @@ from hwaware.costs.model import CostModel
 from hwaware.graph.capture import capture_batched
 from hwaware.graph.model import GraphModel
 
-SHARES = (0.5, 0.35, 0.25, 0.2, 0.15)
-_EPOCHS, _RATE = 40, 0.1
+SHARES = (0.35, 0.22, 0.16, 0.12)
+_EPOCHS, _RATE = 60, 0.1
 
 
 def regression(out: Path) -> str:

@@ -167,7 +167,7 @@ def test_a_model_without_batch_norm_is_refused_where_its_scales_are_asked_for() 
 
 @pytest.mark.parametrize("kind", ["lasso", "gate"])
 def test_other_kinds_of_channel_values_meet_the_budget_too(kind: str) -> None:
-    result = compress(trained(), table(), Budget(latency="60%"), options=Options(Selection(kind)), epochs=8)
+    result = compress(trained(), table(), Budget(latency="60%"), options=Options(Selection(kind)), epochs=5)
     assert result.plan.after.latency <= result.plan.limits["latency"]
     assert result.metric >= result.baseline_metric - 0.05
 
@@ -175,7 +175,7 @@ def test_other_kinds_of_channel_values_meet_the_budget_too(kind: str) -> None:
 @pytest.mark.parametrize("regulariser", ["flops", "memory", "size", "activations", "roofline", "latency=1,size=0.2"])
 def test_any_cost_can_drive_the_search(regulariser: str) -> None:
     options = Options(regulariser=Regulariser.parse(regulariser))
-    result = compress(trained(), table(), Budget(latency="70%"), options=options, epochs=4)
+    result = compress(trained(), table(), Budget(latency="70%"), options=options, epochs=2)
     assert 0.9 * result.plan.limits["latency"] <= result.plan.after.latency <= result.plan.limits["latency"]
 
 
@@ -199,8 +199,8 @@ def test_rounds_grow_what_is_worth_it_beyond_its_width() -> None:
 
 
 def test_the_structure_can_be_trained_from_scratch() -> None:
-    tuned = compress(trained(), table(), Budget(latency="60%"), epochs=8)
-    anew = compress(trained(), table(), Budget(latency="60%"), epochs=8, final="scratch")
+    tuned = compressed("latency=60%")
+    anew = compress(trained(), table(), Budget(latency="60%"), epochs=EPOCHS, final="scratch")
     assert anew.plan.groups == tuned.plan.groups
     assert not torch.equal(anew.model.graph.tensors["fc.weight"], tuned.model.graph.tensors["fc.weight"])
     assert anew.metric > 0.5
@@ -208,16 +208,16 @@ def test_the_structure_can_be_trained_from_scratch() -> None:
 
 @pytest.mark.parametrize("phase", ["shrink", "fine-tune"])
 def test_an_interrupted_search_goes_on_to_the_same_model(phase: str, tmp_path: Path) -> None:
-    whole = compress(trained(), table(), Budget(latency="60%"), epochs=8)
+    whole = compressed("latency=60%")
 
     def interrupt(name: str, done: int, total: int, note: str) -> None:
         if name == phase and done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compress(trained(), table(), Budget(latency="60%"), epochs=8, checkpoints=tmp_path, on_progress=interrupt)
+        compress(trained(), table(), Budget(latency="60%"), epochs=EPOCHS, checkpoints=tmp_path, on_progress=interrupt)
     assert any(tmp_path.rglob("*.safetensors"))
-    again = compress(trained(), table(), Budget(latency="60%"), epochs=8, checkpoints=tmp_path)
+    again = compress(trained(), table(), Budget(latency="60%"), epochs=EPOCHS, checkpoints=tmp_path)
     assert again.plan == whole.plan
     assert all(torch.equal(one, other) for one, other in zip(weights(again), weights(whole), strict=True))
 
