@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwaware.cli.arguments import add_cores, add_unit
 from hwaware.cli.output import emit, note, progress
 from hwaware.cli.search_arguments import add_search, search_options
-from hwaware.errors import TableError
+from hwaware.errors import ArtifactError, TableError
 
 if TYPE_CHECKING:
     from hwaware.compression.compress import Result
@@ -60,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     with joined() as processes:
         if processes.count > 1 and args.device is not None:
             raise TableError("several processes cannot profile a device: profile it first, then give --table")
-        if processes.main and not args.resume:
-            shutil.rmtree(checkpoints, ignore_errors=True)
+        if checkpoints.exists() and not args.resume:
+            raise ArtifactError(f"{checkpoints} is an interrupted run's: add --resume to go on with it, or delete it")
         try:
             result = _compressed(args, checkpoints)
         except KeyboardInterrupt:
