@@ -53,7 +53,10 @@ def main() -> int:
 
 def _curves(args: argparse.Namespace) -> str:
     results = {}
-    for case in [Case(net, data, args.images, args.mnist, args.out) for data in args.data for net in args.nets]:
+    cases = [Case(net, data, args.images, args.mnist, args.out) for data in args.data for net in args.nets]
+    for case in cases:  # all tables first: nothing trains meanwhile
+        table_for(case, args.out / "tables" / case.table_label)
+    for case in cases:
         results[case.label] = _case(case, args)
         (args.out / "curves.json").write_text(json.dumps(results, indent=1))
         plot(results, args.out / "curves.png")
@@ -71,11 +74,12 @@ _PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
 def _case(case: Case, args: argparse.Namespace) -> dict[str, object]:
     folder = args.out / case.label
     folder.mkdir(parents=True, exist_ok=True)
-    table = table_for(case, args.out / "tables" / case.label)
+    place = args.out / "tables" / case.table_label
+    table = table_for(case, place)
     seeds = range(args.seeds)
-    orders = [Order(case, args.out / "tables" / case.label, folder, FULL, (1.0,), seed, args.epochs) for seed in seeds]
+    orders = [Order(case, place, folder, FULL, (1.0,), seed, args.epochs) for seed in seeds]
     orders += [
-        Order(case, args.out / "tables" / case.label, folder, method, _shares(method, args), seed, args.epochs)
+        Order(case, place, folder, method, _shares(method, args), seed, args.epochs)
         for seed in seeds
         for method in args.methods
     ]

@@ -18,7 +18,7 @@ import torch
 from benchmarks.morphnet.clock import measured
 from benchmarks.morphnet.sweep import program_of
 from benchmarks.morphnet.tables import table_for
-from benchmarks.morphnet.tasks import Case, trained
+from benchmarks.morphnet.tasks import Case, rate, trained
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import compress
 from hwaware.costs.model import CostModel
@@ -37,7 +37,7 @@ def budgets(out: Path, processes: int) -> str:
     folder = out / f"budgets-{case.label}"
     table = table_for(case, out / "tables" / case.label)
     asked = [float(share) for share in np.linspace(LEAST, MOST, BUDGETS)]
-    task, _ = trained(case, 0)
+    task = trained(case, 0)
     whole = task.model
     assert isinstance(whole, GraphModel)
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -65,7 +65,7 @@ def _compressed(case: Case, table: Path, folder: Path, share: float) -> str:
     torch.set_num_threads(1)
     name = f"share-{round(1000 * share)}"
     if not (folder / name).exists():
-        task, lr = trained(case, 0)
+        task, lr = trained(case, 0), rate(case)
         source = CostModel(CostTable.load(table), beyond=False)
         result = compress(task, source, Budget(latency=f"{100 * share:.4f}%"), epochs=_EPOCHS, lr=lr)
         save(result.model, folder / name)

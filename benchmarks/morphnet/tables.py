@@ -16,7 +16,7 @@ from hwaware.profiling.profile import profile
 
 def table_for(case: Case, folder: Path) -> CostTable:
     """The table of a case's net. Raises DeviceError, BuildError."""
-    return task_table(task_of(case), case.label, folder)
+    return task_table(task_of(case), case.table_label, folder)
 
 
 def task_table(task: Task, name: str, folder: Path, budget_s: float | None = None) -> CostTable:

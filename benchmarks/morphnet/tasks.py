@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.morphnet.fashion import fashion_folder
+from hwaware.compression.scratch import fresh
 from hwaware.compression.task import Task
 from hwaware.compression.train import fit
+from hwaware.graph.capture import capture_batched
+from hwaware.graph.model import GraphModel
 from hwaware.zoo.batches import Batches
 from hwaware.zoo.recipes import recipe
 from hwaware.zoo.tasks import zoo_task
@@ -32,6 +34,11 @@ class Case:
         """For file names."""
         return f"{self.net}@{self.data}"
 
+    @property
+    def table_label(self) -> str:
+        """Of the cost table: MNIST and Fashion-MNIST are images of one size, so that one table serves both."""
+        return f"{self.net}@{'digits' if self.data == 'digits' else '28x28'}"
+
     def spec(self) -> str:
         """The data as `hwaware` calls it."""
         if self.data == "fashion":
@@ -50,14 +57,19 @@ def task_of(case: Case) -> Task:
     return replace(task, name=case.label)
 
 
-def trained(case: Case, seed: int, epochs: int | None = None) -> tuple[Task, float]:
-    """The task with a net trained from the initialisation `seed`, and the learning rate for more training."""
-    from hwaware.compression.scratch import fresh
-    from hwaware.graph.capture import capture_batched
-    from hwaware.graph.model import GraphModel
-
+def trained(case: Case, seed: int, epochs: int = 0) -> Task:
+    """The task with a net trained from the initialisation `seed`, for at least `epochs`."""
     task = task_of(case)
-    how = recipe(case.net, "digits" if case.data == "digits" else "idx")
+    how = recipe(case.net, _kind(case))
     model = GraphModel(fresh(capture_batched(task.model, task.example_inputs), seed), task.example_inputs)
-    fit(model, task, epochs=epochs or how["epochs"], lr=how["lr"], seed=seed)
-    return replace(task, model=copy.deepcopy(model)), how["lr"] / 2
+    fit(model, task, epochs=max(epochs, how["epochs"]), lr=how["lr"], seed=seed)
+    return replace(task, model=model)
+
+
+def rate(case: Case) -> float:
+    """The learning rate for more training."""
+    return recipe(case.net, _kind(case))["lr"] / 2
+
+
+def _kind(case: Case) -> str:
+    return "digits" if case.data == "digits" else "idx"

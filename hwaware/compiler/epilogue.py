@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
-from hwaware.compiler import mathlib
+from hwaware.compiler import levels, mathlib
 from hwaware.compiler.tir import Block, Buffer, Expr, Stmt, const, load, splat
-from hwaware.graph.workload import CHANNEL, FULL, NONE, Step
+from hwaware.graph.workload import CHANNEL, DEQUANTIZE, FULL, NONE, OF_LEVELS, PAIR, QUANTIZE, SCALE, Step
 
 
 def _clip(_block: Block, x: Expr, lanes: int, low: float, high: float) -> Expr:
@@ -69,7 +69,11 @@ BINARY: dict[str, Callable[[Expr, Expr, int], Expr]] = {
     "max": lambda x, y, n: tirx.max(x, y),
     "min": lambda x, y, n: tirx.min(x, y),
     "prelu": lambda x, y, n: _select_negative(x, x * y, n),
+    SCALE: levels.scaled,
 }
+
+# Of two numbers for the whole tensor.
+PAIRED: dict[str, Callable[[Expr, Buffer, int], Expr]] = {QUANTIZE: levels.quantized, DEQUANTIZE: levels.dequantized}
 
 
 def apply_steps(
@@ -87,8 +91,15 @@ def apply_steps(
     that a map reads with strides of its own.
     """
     block = Block()
+    decoder: Buffer | None = None
     for step, operand in zip(steps, operands, strict=True):
+        if step.name == OF_LEVELS:
+            decoder = operand
+            continue
         x = block.keep(value, lanes)
+        if step.operand == PAIR:
+            value = PAIRED[step.name](x, operand, lanes)
+            continue
         if step.operand == NONE:
             value = UNARY[step.name](block, x, lanes, *step.params)
             continue
@@ -99,6 +110,8 @@ def apply_steps(
         else:
             assert strided is not None
             other = strided(operand, step, lanes)
+        if decoder is not None:
+            other, decoder = levels.dequantized(other, decoder, lanes), None
         value = BINARY[step.name](x, other, lanes)
     return block.statements, value
 

@@ -21,7 +21,7 @@ from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Buffer, Expr, Stmt, buffer, function, seq, serial, store
 from hwaware.errors import BuildError
 from hwaware.graph.ir import Spec
-from hwaware.graph.workload import CHANNEL, IN_PITCH, NONE, OUT_PITCH, Step, Workload
+from hwaware.graph.workload import CHANNEL, IN_PITCH, NONE, OF_LEVELS, OUT_PITCH, PAIR, Step, Workload
 
 INPUT, WEIGHT, SCRATCH, OUTPUT = "input", "weight", "scratch", "output"
 Pack = Callable[[Mapping[str, np.ndarray]], np.ndarray]
@@ -130,8 +130,9 @@ class KernelBuilder:
                 self.operands.append(None)
                 continue
             size = operand_size(step, work)
-            self.operands.append(buffer(f"operand{index}", size))
-            self.arguments.append(Argument(INPUT, "float32", size))
+            dtype = "uint8" if index and work.epilogue[index - 1].name == OF_LEVELS else "float32"
+            self.operands.append(buffer(f"operand{index}", size, dtype))
+            self.arguments.append(Argument(INPUT, dtype, size))
         self._params = [*self.inputs, *(operand for operand in self.operands if operand is not None)]
         size = _extent(work.output, work.out_width, work.out_pitch)
         self.output = buffer("y", size, work.output.dtype, part=OUT_PITCH in dict(work.attrs))
@@ -205,6 +206,8 @@ def operand_size(step: Step, work: Workload) -> int:
     """Elements of a step's operand."""
     if step.operand == CHANNEL:
         return work.output.shape[-1]
+    if step.operand == PAIR:
+        return 2
     if isinstance(step.operand, tuple):
         offset = int(step.params[0])
         shape = work.output.shape

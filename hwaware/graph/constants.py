@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from hwaware.errors import UnsupportedOpError
+from hwaware.graph.functions import function_of
 from hwaware.graph.ir import Arg, Graph, Node, Ref
 from hwaware.graph.ops import KNOWN
 
@@ -20,7 +21,7 @@ def fold_constants(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         if all(name in known for name in node.refs()):
-            tensors[node.name] = call_aten(node, {name: tensors[name] for name in node.refs()})
+            tensors[node.name] = call(node, {name: tensors[name] for name in node.refs()})
             known.add(node.name)
         elif node.op not in KNOWN:
             raise unsupported(node.op, node.path)
@@ -39,10 +40,9 @@ def unsupported(op: str, path: str) -> UnsupportedOpError:
     )
 
 
-def call_aten(node: Node, values: dict[str, torch.Tensor]) -> torch.Tensor:
+def call(node: Node, values: dict[str, torch.Tensor]) -> torch.Tensor:
     """Run one node on real tensors; the overload is looked up by name among ATen's, nothing is evaluated."""
-    packet, _, overload = node.op.partition(".")
-    function = getattr(getattr(torch.ops.aten, packet), overload)
+    function = function_of(node.op)
     kinds = {argument.name: argument for argument in function._schema.arguments}
     positional, keywords = [], {}
     for name, arg in node.args.items():

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from hwaware.graph.arguments import integers, number, optional_ref, ref
 from hwaware.graph.constants import argument_value
+from hwaware.graph.functions import function_of
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
-from hwaware.graph.ops import BATCH_NORM, DROPOUT, EXPAND
+from hwaware.graph.ops import BATCH_NORM, DROPOUT, EXPAND, POOL
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def step(graph: Graph, node: Node) -> Step:
         return _dropout(node)
     if node.op in EXPAND and graph.batched:
         return _expand(graph, node)
+    if node.op in POOL and node.spec.dtype == "uint8":
+        return _pool_levels(node)
     return _generic(node)
 
 
@@ -101,9 +104,14 @@ def _expand(graph: Graph, node: Node) -> Step:
     return run
 
 
+def _pool_levels(node: Node) -> Step:
+    """Maximum pooling of levels, which ATen has in floating point only."""
+    pool, source = _generic(node), next(node.refs())
+    return lambda values, mode: pool({source: values[source].float()}, mode).to(torch.uint8)
+
+
 def _generic(node: Node) -> Step:
-    packet, _, overload = _RESHAPED.get(node.op, node.op).partition(".")
-    function = getattr(getattr(torch.ops.aten, packet), overload)
+    function = function_of(_RESHAPED.get(node.op, node.op))
     renamed = {"size": "shape"} if node.op in _RESHAPED else {}
     kinds = {argument.name: argument for argument in function._schema.arguments}
     positional: list[Any] = []

@@ -82,11 +82,19 @@ DROPOUT = frozenset({"dropout.default"})
 IDENTITY = frozenset(
     {"clone.default", "contiguous.default", "alias.default", "detach.default", "lift_fresh_copy.default"}
 )
+# hwaware's own, of quantised models (`hwaware.graph.integer`).
+QUANTIZE = frozenset({"hwaware.quantize"})
+DEQUANTIZE = frozenset({"hwaware.dequantize"})
+INTEGER_CONV = frozenset({"hwaware.conv2d"})
+INTEGER_LINEAR = frozenset({"hwaware.linear"})
+LEVELS = QUANTIZE | DEQUANTIZE | INTEGER_CONV | INTEGER_LINEAR
+DECODE = frozenset({"hwaware.decode_int8", "hwaware.decode_int4", "hwaware.decode_half"})
 
 KNOWN = frozenset().union(
     *(CONV, LINEAR, MATMUL, ATTENTION, BATCH_NORM, LAYER_NORM, EMBEDDING, POOL, REDUCE, SOFTMAX, UPSAMPLE),
     *(ACTIVATION, BINARY, SCALAR_BINARY, POWER, RESHAPE, PERMUTE, EXPAND, SLICE, CAT, SHUFFLE, PAD),
     *(DROPOUT, IDENTITY),
+    *(LEVELS, DECODE),
 )
 
 # Several outputs at once: capture turns them into slices and selects.

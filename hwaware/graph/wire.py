@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from hwaware.errors import ArtifactError
+from hwaware.graph.functions import function_of
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 from hwaware.graph.ops import KNOWN
 
@@ -115,8 +116,7 @@ def _node_in(entry: Mapping[str, Any]) -> Node:
     where = f"node {name!r}"
     if op not in KNOWN:
         raise ArtifactError(f"{where} is the unknown operator {op!r}: was the file written by a later hwaware?")
-    packet, _, overload = op.partition(".")
-    schema = getattr(getattr(torch.ops.aten, packet), overload)._schema
+    schema = function_of(op)._schema
     args = entry["args"]
     if not isinstance(args, dict) or list(args) != [argument.name for argument in schema.arguments][: len(args)]:
         raise ArtifactError(f"{where}: its arguments are not those of {op}")

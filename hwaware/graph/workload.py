@@ -15,7 +15,13 @@ from hwaware.graph.ir import Spec
 Attr: TypeAlias = "int | float | str | bool | tuple[Attr, ...]"
 
 # Where a step's operand comes from, in the order of the output's memory.
-NONE, FULL, CHANNEL = "none", "full", "channel"
+NONE, FULL, CHANNEL, PAIR = "none", "full", "channel", "pair"
+
+# Steps of quantised values: sums become numbers, numbers levels, levels numbers; and the next step's operand is levels.
+SCALE, QUANTIZE, DEQUANTIZE, OF_LEVELS = "scale", "quantize", "dequantize", "of_levels"
+
+# Attribute of integer workloads: whether weights are bounded in pairs, which some processors multiply faster.
+PAIRED = "paired"
 
 # Attributes of workloads that read or write part of a wider tensor, at whatever channel of it.
 IN_PITCH, OUT_PITCH = "in_pitch", "out_pitch"
@@ -25,7 +31,8 @@ IN_PITCH, OUT_PITCH = "in_pitch", "out_pitch"
 class Step:
     """One elementwise step after the anchor: `name` with scalar `params` and at most one tensor operand.
 
-    `operand` is ``none``, ``full`` (laid out as the output) or ``channel`` (one value per innermost channel);
+    `operand` is ``none``, ``full`` (laid out as the output), ``channel`` (one value per innermost channel) or
+    ``pair`` (two numbers for the whole tensor);
     `map` workloads write the operand's strides instead. `constant` operands are packed with the weights.
     """
 
@@ -105,7 +112,7 @@ def canonical(attrs: Mapping[str, Attr]) -> tuple[tuple[str, Attr], ...]:
     return tuple(sorted(attrs.items()))
 
 
-_SHORT = {"float32": "f32", "int64": "i64", "int32": "i32", "bool": "b8"}
+_SHORT = {"float32": "f32", "int64": "i64", "int32": "i32", "bool": "b8", "uint8": "u8"}
 
 
 def _width(spec: Spec) -> int:

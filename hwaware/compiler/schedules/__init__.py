@@ -9,6 +9,7 @@ from hwaware.compiler.cuda.target import CudaTarget
 from hwaware.compiler.kernel import Kernel, KernelBuilder, Schedule
 from hwaware.compiler.schedules.conv import direct, direct_candidates
 from hwaware.compiler.schedules.depthwise import depthwise, depthwise_candidates
+from hwaware.compiler.schedules.integer.conv import integer, integer_candidates
 from hwaware.compiler.schedules.grouped import grouped, grouped_candidates
 from hwaware.compiler.schedules.matmul import matmul, matmul_candidates, matmul_dot
 from hwaware.compiler.schedules.plain import copy, embedding, map_, reduce, resample
@@ -27,6 +28,7 @@ SCHEDULES: dict[str, Schedule] = {
     "direct": direct,
     "winograd": winograd,
     "grouped": grouped,
+    "integer": integer,
     "depthwise": depthwise,
     "conv2d_transpose": conv2d_transpose,
     "matmul": matmul,
@@ -47,9 +49,13 @@ def _plain(name: str) -> Candidates:
     return lambda workload, target: [Choice.of(name)]
 
 
+# Schedules whose kind has another name, or several ways.
+_CHOSEN = ("direct", "winograd", "grouped", "matmul_dot", "integer")
+
 # What a kind can be written by, the best guess first; a rule gives nothing where it does not apply.
 RULES: dict[str, tuple[Candidates, ...]] = {
-    **{name: (_plain(name),) for name in SCHEDULES if name not in ("direct", "winograd", "grouped", "matmul_dot")},
+    **{name: (_plain(name),) for name in SCHEDULES if name not in _CHOSEN},
+    "integer": (integer_candidates,),
     "conv2d": (winograd_candidates, grouped_candidates, direct_candidates),
     "dense": (direct_candidates,),
     "depthwise": (depthwise_candidates,),
@@ -59,6 +65,8 @@ RULES: dict[str, tuple[Candidates, ...]] = {
 
 def schedule_name(workload: Workload) -> str:
     """The name under which a workload's schedules stand in `RULES`."""
+    if workload.kind in ("conv2d", "dense") and workload.inputs[0].dtype == "uint8":
+        return "integer"
     if (
         workload.kind == "conv2d"
         and workload.attr("groups") == workload.inputs[0].shape[-1] == workload.output.shape[-1]

@@ -25,12 +25,16 @@ from hwaware.compiler.schedules.window import Run, runs
 from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Buffer, Expr, Stmt, branch, integer, loop, seq
 
+# (site, run of tiles, image, row, first column) -> a tile.
+WriteTile = Callable[[Site, Run, Expr, Expr, Expr], Stmt]
+
 
 @dataclass(frozen=True)
 class DirectPlan:
     """A convolution with its tile, channel blocks and packed weights, which start at `base` of the buffer.
 
-    `parts` is into how many pieces the loop that is not outermost is cut, to even out the threads' shares.
+    `parts` is into how many pieces the loop that is not outermost is cut, to even out the threads' shares. `steps` are
+    reduction steps as they are packed, `write_tile` is the code of a tile.
     """
 
     builder: KernelBuilder
@@ -41,11 +45,18 @@ class DirectPlan:
     base: int = 0
     weights_outside: bool = False
     parts: int = 0
+    steps: int = 0
+    write_tile: WriteTile = direct_tile
+
+    @property
+    def packed_steps(self) -> int:
+        """Reduction steps of one output, those of padding included."""
+        return self.steps or self.shape.steps
 
     @property
     def group_elements(self) -> int:
         """Packed weights of one group."""
-        return self.shape.steps * sum(block.count * block.padded for block in self.blocks)
+        return self.packed_steps * sum(block.count * block.padded for block in self.blocks)
 
     @cached_property
     def spans(self) -> tuple[Run, ...]:
@@ -78,7 +89,7 @@ class DirectPlan:
         return branch(index < integer(first.count), whole, body(self._site(group, rest[0], integer(0))))
 
     def _site(self, group: Expr, block: ChannelBlock, index: Expr) -> Site:
-        steps = self.shape.steps
+        steps = self.packed_steps
         first = integer(self.base + block.offset * steps) + group * self.group_elements + index * (steps * block.padded)
         return Site(self.builder, self.shape, self.weight, first, group, block, index)
 
@@ -89,7 +100,7 @@ class DirectPlan:
         return seq([
             loop(
                 "wo", span.count,
-                lambda i, span=span: direct_tile(site, span, image, line, i * span.width + span.start),
+                lambda i, span=span: self.write_tile(site, span, image, line, i * span.width + span.start),
             )
             for span in self.spans
         ])  # fmt: skip
@@ -101,7 +112,7 @@ class DirectPlan:
         for span in reversed(self.spans):
             before -= span.count
             column = (number - before) * span.width + span.start
-            tile = direct_tile(site, span, integer(0), integer(0), column if span.count > 1 else integer(span.start))
+            tile = self.write_tile(site, span, integer(0), integer(0), column if span.count > 1 else integer(span.start))
             statement = tile if statement is None else branch(number < integer(before + span.count), tile, statement)
         assert statement is not None
         return statement

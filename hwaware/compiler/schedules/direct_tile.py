@@ -58,7 +58,7 @@ def direct_tile(site: Site, span: Run, image: Expr, row: Expr, column: Expr) -> 
         return seq([_taps(site, taps, at, column, r, accumulators) for taps in _segments(site, span)])
 
     reduce = over_taps(shape.rows, row, line)
-    return with_local(flat, seq([*zero, reduce, *_write(site, span, image, row, column, accumulators)]))
+    return with_local(flat, seq([*zero, reduce, *write_tile(site, span, image, row, column, accumulators)]))
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ def _taps(site: Site, taps: Taps, line: Expr, column: Expr, r: Expr, accumulator
     return seq([*names.statements, reduce])
 
 
-def _write(site: Site, span: Run, image: Expr, row: Expr, column: Expr, accumulators: list[list[Buffer]]) -> list[Stmt]:
+def write_tile(
+    site: Site, span: Run, image: Expr, row: Expr, column: Expr, accumulators: list[list[Buffer]]
+) -> list[Stmt]:
     """Epilogue and stores, in pieces that cover exactly the real channels."""
     block, shape = site.block, site.shape
     channels = shape.groups * shape.kg

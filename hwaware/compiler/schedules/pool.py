@@ -48,8 +48,11 @@ def pool2d(builder: KernelBuilder) -> Kernel:
         count = _count(builder, (r0, r1, s0, s1), (y, x), mode)
 
         def vector(offset: Expr, lanes: int) -> Stmt:
-            total = local("total", lanes)
-            start = const(-3.4028234663852886e38 if mode == "max" else 0.0, lanes)
+            dtype = work.inputs[0].dtype
+            total = local("total", lanes, dtype)
+            # Levels begin at 0.
+            lowest = -3.4028234663852886e38 if mode == "max" and dtype == "float32" else 0
+            start = const(lowest, lanes, dtype)
 
             def tap(r: Expr, s: Expr) -> Stmt:
                 line = rows[2](r)

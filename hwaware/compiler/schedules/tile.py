@@ -24,12 +24,15 @@ class Tile:
     vectors: int
 
 
-def vector_widths(count: int, lanes: int) -> list[int]:
-    """Vectors that cover `count` channels: full ones, and a last one of the smallest sufficient power of two."""
+def vector_widths(count: int, lanes: int, least: int = 1) -> list[int]:
+    """Vectors that cover `count` channels: full ones, and a last one of the smallest sufficient power of two.
+
+    It is not below `least`.
+    """
     full, rest = divmod(count, lanes)
     widths = [lanes] * full
     if rest:
-        width = 1
+        width = min(least, lanes)
         while width < rest:
             width *= 2
         widths.append(width)
@@ -122,9 +125,9 @@ class ChannelBlock:
         return tuple(sum(self.widths[:index]) for index in range(len(self.widths)))
 
 
-def channel_blocks(channels: int, vectors: int, lanes: int) -> tuple[ChannelBlock, ...]:
-    """Full blocks of `vectors` vectors, then one of what is left."""
-    widths = vector_widths(channels, lanes)
+def channel_blocks(channels: int, vectors: int, lanes: int, least: int = 1) -> tuple[ChannelBlock, ...]:
+    """Full blocks of `vectors` vectors, then one of what is left, no vector narrower than `least`."""
+    widths = vector_widths(channels, lanes, least)
     size = vectors * lanes
     count = channels // size
     blocks = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hwaware.errors import UnsupportedOpError
 from hwaware.graph import ops
 from hwaware.graph.ir import Graph, Node, Ref, Spec
-from hwaware.graph.lower import anchors, elementwise, shapes, windows
+from hwaware.graph.lower import anchors, elementwise, levels, shapes, windows
 from hwaware.graph.lower.builder import Builder, Value, dense_view
 from hwaware.graph.lower.checks import check_input, check_types
 from hwaware.graph.lower.constants import evaluated
@@ -39,6 +39,10 @@ _GROUPS: tuple[tuple[frozenset[str], Rule], ...] = (
     (ops.CAT, shapes.cat),
     (ops.SHUFFLE, shapes.shuffle),
     (ops.PAD, shapes.pad),
+    (ops.QUANTIZE, levels.quantize),
+    (ops.DEQUANTIZE, levels.dequantize),
+    (ops.INTEGER_CONV, levels.conv),
+    (ops.INTEGER_LINEAR, levels.linear),
 )
 RULES: dict[str, Rule] = {op: rule for group, rule in _GROUPS for op in group}
 
@@ -65,6 +69,9 @@ def lower(graph: Graph) -> Program:
         rule = RULES.get(node.op)
         if rule is None:
             raise UnsupportedOpError(f"operator aten.{node.op} in module '{node.path or '(top)'}' has no lowering")
+        if node.op not in ops.BINARY:
+            for name in [name for name in node.refs() if name in builder.values]:
+                levels.as_numbers(builder, node, name)
         check_types(builder, node)
         builder.values[node.name] = rule(builder, node)
     outputs = []
@@ -79,8 +86,10 @@ def _output(builder: Builder, graph: Graph, name: str, index: int) -> tuple[str,
     if name not in builder.values:
         raise UnsupportedOpError(f"output {index} of the model is a constant")
     value = builder.values[name]
-    spec = Spec(value.sizes, builder.buffers[value.buffer].dtype)
+    spec = Spec(value.sizes, graph.specs[name].dtype)
     node = Node(f"output_{index}", "clone.default", {}, spec, "")
+    levels.as_numbers(builder, node, name)
+    value = builder.values[name]
     whole = value.buffer not in graph.inputs and value.view.numel() == _elements(builder.buffers[value.buffer])
     if whole:
         value = builder.materialise(value, range(len(value.sizes)), node, "")

@@ -47,13 +47,7 @@ def conv(builder: Builder, node: Node) -> Value:
         weight = weight[:, :, None, :]
     transposed = node.op.startswith("conv_transpose")
     buffer, spec, _ = image(builder, node, builder.value(args["input"], node))
-    attrs: dict[str, object] = {
-        "kernel": (int(weight.shape[2]), int(weight.shape[3])),
-        "stride": _pair(args["stride"], rank, 1),
-        "padding": _pair(args["padding"], rank, 0),
-        "dilation": _pair(args["dilation"], rank, 1),
-        "groups": args["groups"],
-    }
+    attrs = conv_attrs(node, weight)
     kind = "conv2d_transpose" if transposed else "conv2d"
     order = channels_last(rank)
     value = builder.emit(node, kind, [(buffer, spec)], node.spec.shape, order, attrs, {"weight": weight})
@@ -62,6 +56,18 @@ def conv(builder: Builder, node: Node) -> Value:
         n, width, c = op.output_spec.shape
         op.output_spec = Spec((n, 1, width, c), op.output_spec.dtype)
     return _bias(builder, node, op, value)
+
+
+def conv_attrs(node: Node, weight: np.ndarray) -> dict[str, object]:
+    """The attributes of a convolution with a four-dimensional `weight`."""
+    args, rank = node.args, len(node.spec.shape)
+    return {
+        "kernel": (int(weight.shape[2]), int(weight.shape[3])),
+        "stride": _pair(args["stride"], rank, 1),
+        "padding": _pair(args["padding"], rank, 0),
+        "dilation": _pair(args["dilation"], rank, 1),
+        "groups": args["groups"],
+    }
 
 
 def _bias(builder: Builder, node: Node, op: FusedOp, value: Value) -> Value:

@@ -22,10 +22,14 @@ from hwaware.graph.workload import Step
 
 @dataclass(frozen=True)
 class Value:
-    """A view of `buffer`; `view` is a meta tensor that carries offset, sizes (PyTorch's order) and strides."""
+    """A view of `buffer`; `view` is a meta tensor that carries offset, sizes (PyTorch's order) and strides.
+
+    With `levels`, scale and zero point, the value is the float32 numbers of the uint8 levels that lie there.
+    """
 
     buffer: str
     view: torch.Tensor
+    levels: tuple[float, float] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -23,13 +23,20 @@ def check_types(builder: Builder, node: Node) -> None:
     """Raise `UnsupportedOpError` for arithmetic in anything but float32, and for tensors without elements."""
     if 0 in node.spec.shape:
         raise builder.refuse(node, f"a tensor without elements, of shape {node.spec.shape}, is not supported")
-    read = {builder.buffers[builder.values[name].buffer].dtype for name in node.refs() if name in builder.values}
+    values = [builder.values[name] for name in node.refs() if name in builder.values]
+    read = {"float32" if value.levels else builder.buffers[value.buffer].dtype for value in values}
     if node.op in _MOVES:
         if read != {node.spec.dtype}:
             raise builder.refuse(node, f"operands of types {', '.join(sorted(read))} together are not supported")
         return
     if node.op in ops.EMBEDDING:
         read = set()
+    if node.op in ops.LEVELS and read <= {"float32", "uint8"}:
+        return
+    if node.op in ops.POOL and read == {"uint8"}:
+        if node.op.startswith("max"):
+            return
+        raise builder.refuse(node, "an average of quantised levels is not supported: dequantize them first")
     for dtype in sorted(read | {node.spec.dtype}):
         if dtype != "float32":
             raise builder.refuse(node, f"{dtype} is not supported, only float32; call .float() on the model")

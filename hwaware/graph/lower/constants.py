@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwaware.graph.constants import call_aten
+from hwaware.graph.constants import call
 from hwaware.graph.ir import Graph, Node
 
 
@@ -13,7 +13,7 @@ def evaluated(graph: Graph) -> Graph:
     for node in graph.nodes:
         names = list(node.refs())
         if all(name in tensors for name in names):
-            tensors[node.name] = call_aten(node, {name: tensors[name].detach() for name in names})
+            tensors[node.name] = call(node, {name: tensors[name].detach() for name in names})
         else:
             nodes.append(node)
     return Graph(graph.inputs, nodes, graph.outputs, tensors, graph.parameters, graph.batched)

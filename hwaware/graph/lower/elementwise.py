@@ -11,7 +11,7 @@ import torch
 from hwaware.graph.ir import Arg, Node, Ref
 from hwaware.graph.lower.builder import Builder, Value, channels_last, dense_view, flat, memory_order
 from hwaware.graph.lower.program import FusedOp
-from hwaware.graph.workload import CHANNEL, FULL, Step
+from hwaware.graph.workload import CHANNEL, FULL, OF_LEVELS, PAIR, Step
 
 
 def _number(arg: Arg, default: float) -> float:
@@ -134,6 +134,9 @@ def binary(builder: Builder, node: Node) -> Value:
 
 def _two_values(builder: Builder, node: Node, op: str, left: str, right: str) -> Value:
     shape = node.spec.shape
+    first = _of_levels(builder, node, op, left, right)
+    if first is not None:
+        return first
     pairs = [(left, right, op), (right, left, _SWAPPED[op])] if left != right else [(left, right, op)]
     # Join the producer that comes last: what the other operand needs is then ready.
     for base, other, name in sorted(pairs, key=lambda pair: -_position(builder, pair[0])):
@@ -154,6 +157,22 @@ def _two_values(builder: Builder, node: Node, op: str, left: str, right: str) ->
     return value
 
 
+def _of_levels(builder: Builder, node: Node, op: str, left: str, right: str) -> Value | None:
+    """The operation with an operand that is read as levels; None, all values being numbers then, where it cannot be."""
+    from hwaware.graph.lower.levels import as_numbers
+
+    if builder.values[left].levels is not None and builder.values[right].levels is not None:
+        as_numbers(builder, node, left)
+    for base, other, name in ((left, right, op), (right, left, _SWAPPED[op])):
+        if builder.values[other].levels is not None and builder.values[base].levels is None:
+            joined = _join(builder, node, name, base, builder.values[other])
+            if joined is not None:
+                return joined
+    for name in (left, right):
+        as_numbers(builder, node, name)
+    return None
+
+
 def _join(builder: Builder, node: Node, op: str, base: str, operand: Value) -> Value | None:
     """The operation as a step of what made `base`, or None where it cannot be one."""
     anchor = builder.open_op(base)
@@ -163,6 +182,10 @@ def _join(builder: Builder, node: Node, op: str, base: str, operand: Value) -> V
         return None
     order = _order(value.view)
     mode = _operand_mode(operand.view.expand(shape), order, shape, anchor)
+    if operand.levels is not None:
+        if mode != FULL:
+            return None
+        builder.add_step(anchor, Step(OF_LEVELS, (), PAIR, constant=True), np.array(operand.levels, np.float32))
     if mode is None and operand.sizes == shape:
         operand = builder.materialise(operand, order, node, "_operand")
         mode = FULL
@@ -245,8 +268,8 @@ _IDEMPOTENT = frozenset({"relu", "clip", "abs"})
 def apply(builder: Builder, node: Node, name: str, step: Step) -> Value:
     """Append a step without operand to the operation that made `name`, or start a map."""
     value = builder.values[name]
-    anchor = builder.open_op(name)
-    if anchor is not None and _whole(builder, value):
+    anchor = open_whole(builder, name)
+    if anchor is not None:
         # Twice is once: a residual branch that vanished leaves two rectifiers in a row.
         if not (anchor.steps and anchor.steps[-1] == step and step.name in _IDEMPOTENT):
             builder.add_step(anchor, step, None)
@@ -254,6 +277,11 @@ def apply(builder: Builder, node: Node, name: str, step: Step) -> Value:
     target, value = new_map(builder, node, value)
     builder.add_step(target, step, None)
     return value
+
+
+def open_whole(builder: Builder, name: str) -> FusedOp | None:
+    """What made the value `name`, if a step on all of its output can be a step of it."""
+    return builder.open_op(name) if _whole(builder, builder.values[name]) else None
 
 
 def new_map(builder: Builder, node: Node, value: Value) -> tuple[FusedOp, Value]:

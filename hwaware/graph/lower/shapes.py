@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hwaware.graph.constants import call_aten
+from hwaware.graph.constants import call
 from hwaware.graph.ir import Node, Ref
 from hwaware.graph.lower.builder import Builder, Value, channels_last, dense_view, memory_order
 from hwaware.graph.lower.copy import emit_parts
@@ -21,7 +21,7 @@ def view(builder: Builder, node: Node) -> Value:
     if builder.uses[name] != 1:
         builder.pinned.add(value.buffer)
     if node.op not in RESHAPE:
-        return Value(value.buffer, call_aten(node, {name: value.view}))
+        return Value(value.buffer, call(node, {name: value.view}))
     try:
         return Value(value.buffer, value.view.view(node.spec.shape))
     except RuntimeError:

@@ -1,0 +1,1 @@
+"""Schedules of uint8 activations and int8 weights."""

@@ -1,0 +1,19 @@
+"""The function behind a node's operator: ATen's, or one of hwaware's own; looked up by name, nothing is evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hwaware.graph import integer
+
+OWN = integer.NAMESPACE + "."
+
+
+def function_of(op: str) -> Any:
+    """The overload called `op`: ``conv2d.default`` is ATen's, ``hwaware.quantize`` one of `hwaware.graph.integer`."""
+    if op.startswith(OWN):
+        return getattr(getattr(torch.ops, integer.NAMESPACE), op.removeprefix(OWN)).default
+    packet, _, overload = op.partition(".")
+    return getattr(getattr(torch.ops.aten, packet), overload)
