@@ -18,6 +18,7 @@ from hwaware.compiler.choice import Choice
 from hwaware.compiler.cuda import effort as cuda
 from hwaware.compiler.schedules.conv import tiling
 from hwaware.compiler.schedules.conv_shape import conv_shape
+from hwaware.compiler.schedules.integer.conv import integer_tiling
 from hwaware.compiler.schedules.tile import vector_widths
 from hwaware.compiler.schedules.window import runs
 from hwaware.compiler.schedules.winograd import layout_of
@@ -30,10 +31,11 @@ from hwaware.graph.workload import FULL, Workload
 
 Counts: TypeAlias = NDArray[np.float64]
 
-# A call; multiply-adds of vectors that are full, half full and narrower; cycles for which a tile's sums wait for their
-# loads or for each other; tiles; other vector operations, full, half and narrower; vectors stored; vectors that cross a
-# cache line because rows begin anywhere; bytes of activations, those that do not stay in the second-level cache, and
-# bytes of weights; parallel loops that threads have to meet for. All but the first and the last of the busiest thread.
+# A call; multiply-adds of vectors that are full, half full and narrower, of integers as many channels at once as a
+# processor adds up; cycles for which a tile's sums wait for their loads or for each other; tiles; other vector
+# operations, full, half and narrower; vectors stored; vectors that cross a cache line as rows begin anywhere; bytes of
+# activations, those that do not stay in the second-level cache, and bytes of weights; parallel loops that threads
+# have to meet for. All but the first and the last of the busiest thread.
 # Of a GPU's kernels: the call, thousands of multiply-adds, bytes of both kinds, launches.
 NAMES = (
     "call", "add", "add_half", "add_part", "wait", "tiles", "move", "move_half", "move_part", "store", "split",
@@ -105,6 +107,16 @@ def _direct(counts: Counts, workload: Workload, target: Target, choice: Choice) 
     for span in runs(shape.columns, tile.positions):
         for block in blocks:
             _tile(counts, target, span.width, block.widths, shape.steps, lines * span.count * block.count)
+
+
+def _integer(counts: Counts, workload: Workload, target: Target, choice: Choice) -> None:
+    tiling = integer_tiling(workload, target, choice)
+    shape = tiling.shape
+    lines = shape.groups * shape.batch * shape.rows.out
+    steps = tiling.steps / tiling.dot.depth
+    for span in runs(shape.columns, tiling.tile.positions):
+        for block in tiling.blocks:
+            _tile(counts, target, span.width, block.widths, steps, lines * span.count * block.count)
 
 
 def _winograd(counts: Counts, workload: Workload, target: Target, choice: Choice) -> None:
@@ -181,6 +193,9 @@ def _copy(counts: Counts, workload: Workload, target: Target, choice: Choice) ->
 
 _COUNT: dict[str, Callable[[Counts, Workload, Target, Choice], None]] = {
     "direct": _direct,
+    "stored": _direct,
+    "integer": _integer,
+    "integer_depthwise": _depthwise,
     "winograd": _winograd,
     "depthwise": _depthwise,
     "grouped": _grouped,

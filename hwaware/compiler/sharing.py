@@ -13,11 +13,12 @@ from math import prod
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import SERIAL, ceil_div
 from hwaware.compiler.schedules.conv import tiling
-from hwaware.compiler.schedules.conv_shape import conv_shape
+from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape
 from hwaware.compiler.schedules.depthwise import depthwise_tiles
 from hwaware.compiler.schedules.direct import order, weights_outside
+from hwaware.compiler.schedules.integer.conv import integer_tiling
 from hwaware.compiler.schedules.parts import even_parts, ranges
-from hwaware.compiler.schedules.tile import ChannelBlock
+from hwaware.compiler.schedules.tile import ChannelBlock, Tile
 from hwaware.compiler.schedules.window import runs
 from hwaware.compiler.schedules.winograd import layout_of, tasks_of
 from hwaware.compiler.target import GPU, Target
@@ -74,6 +75,24 @@ def _block_costs(blocks: Sequence[ChannelBlock], positions: int, target: Target)
 def _direct(workload: Workload, target: Target, choice: Choice, threads: int) -> Sharing:
     shape, tile, blocks = tiling(workload, target, choice)
     outside = bool(choice.get("weights", int(weights_outside(shape, tile, target))))
+    return _tiled(shape, tile, blocks, target, choice, threads, outside=outside)
+
+
+def _integer(workload: Workload, target: Target, choice: Choice, threads: int) -> Sharing:
+    found = integer_tiling(workload, target, choice)
+    return _tiled(found.shape, found.tile, found.blocks, target, choice, threads, outside=found.outside)
+
+
+def _tiled(
+    shape: ConvShape,
+    tile: Tile,
+    blocks: Sequence[ChannelBlock],
+    target: Target,
+    choice: Choice,
+    threads: int,
+    *,
+    outside: bool,
+) -> Sharing:
     costs = _block_costs(blocks, tile.positions, target) * shape.groups
     spans = tuple(runs(shape.columns, tile.positions))
     outer, inner, parts = order(shape, spans, len(costs), outside=outside, parts=choice.get("parts", 0))
@@ -163,6 +182,9 @@ def _copy(workload: Workload, target: Target, choice: Choice, threads: int) -> S
 
 _OF: dict[str, Callable[[Workload, Target, Choice, int], Sharing]] = {
     "direct": _direct,
+    "stored": _direct,
+    "integer": _integer,
+    "integer_depthwise": _depthwise,
     "winograd": _winograd,
     "depthwise": _depthwise,
     "grouped": _grouped,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from hwaware.graph.ir import Spec
-from hwaware.graph.workload import FULL, Workload
+from hwaware.graph.workload import FULL, HALF, INT8, STORED, Workload
 
 
 def multiply_adds(workload: Workload) -> int:
@@ -26,13 +26,28 @@ def multiply_adds(workload: Workload) -> int:
 
 
 def weight_bytes(workload: Workload) -> int:
-    """Bytes of the float32 weights, without padding and biases."""
+    """Bytes of the weights as they are stored, without padding and biases; int4 with its scales."""
+    return -(-weights(workload) * _bits(workload) // 8)
+
+
+_BITS = {"": 32, INT8: 8, HALF: 16}
+
+
+def _bits(workload: Workload) -> int:
+    if workload.inputs[0].dtype == "uint8":
+        return 8
+    form = str(dict(workload.attrs).get(STORED, ""))
+    return _BITS.get(form, 5)
+
+
+def weights(workload: Workload) -> int:
+    """How many weights there are."""
     inputs, outputs = workload.inputs[0].shape[-1], workload.output.shape[-1] if workload.output.shape else 1
     if workload.kind in ("conv2d", "conv2d_transpose"):
         groups = workload.attr("groups")
         assert isinstance(groups, int)
-        return 4 * math.prod(workload.ints("kernel")) * inputs * outputs // groups
-    return 4 * inputs * outputs if workload.kind == "dense" else 0
+        return math.prod(workload.ints("kernel")) * inputs * outputs // groups
+    return inputs * outputs if workload.kind == "dense" else 0
 
 
 def activation_bytes(workload: Workload) -> int:

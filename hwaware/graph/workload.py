@@ -23,6 +23,10 @@ SCALE, QUANTIZE, DEQUANTIZE, OF_LEVELS = "scale", "quantize", "dequantize", "of_
 # Attribute of integer workloads: whether weights are bounded in pairs, which some processors multiply faster.
 PAIRED = "paired"
 
+# Attribute of workloads with weights in fewer bits, which become float32 in registers, and what it says: int8 with a
+# scale a channel (a step), float16, or int4 with a scale for every so many weights, ``int4x64``.
+STORED, INT8, INT4, HALF = "stored", "int8", "int4", "float16"
+
 # Attributes of workloads that read or write part of a wider tensor, at whatever channel of it.
 IN_PITCH, OUT_PITCH = "in_pitch", "out_pitch"
 

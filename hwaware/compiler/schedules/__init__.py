@@ -9,18 +9,19 @@ from hwaware.compiler.cuda.target import CudaTarget
 from hwaware.compiler.kernel import Kernel, KernelBuilder, Schedule
 from hwaware.compiler.schedules.conv import direct, direct_candidates
 from hwaware.compiler.schedules.depthwise import depthwise, depthwise_candidates
-from hwaware.compiler.schedules.integer.conv import integer, integer_candidates
 from hwaware.compiler.schedules.grouped import grouped, grouped_candidates
+from hwaware.compiler.schedules.integer.conv import integer, integer_candidates
 from hwaware.compiler.schedules.matmul import matmul, matmul_candidates, matmul_dot
 from hwaware.compiler.schedules.plain import copy, embedding, map_, reduce, resample
 from hwaware.compiler.schedules.pool import pool2d
 from hwaware.compiler.schedules.rows import layer_norm, softmax
+from hwaware.compiler.schedules.stored import stored, stored_candidates
 from hwaware.compiler.schedules.transpose import conv2d_transpose
 from hwaware.compiler.schedules.winograd import winograd
 from hwaware.compiler.schedules.winograd_candidates import winograd_candidates
 from hwaware.compiler.targets import Target
 from hwaware.errors import BuildError
-from hwaware.graph.workload import Workload
+from hwaware.graph.workload import STORED, Workload
 
 Candidates = Callable[[Workload, Target], list[Choice]]
 
@@ -28,7 +29,9 @@ SCHEDULES: dict[str, Schedule] = {
     "direct": direct,
     "winograd": winograd,
     "grouped": grouped,
+    "stored": stored,
     "integer": integer,
+    "integer_depthwise": depthwise,
     "depthwise": depthwise,
     "conv2d_transpose": conv2d_transpose,
     "matmul": matmul,
@@ -50,29 +53,32 @@ def _plain(name: str) -> Candidates:
 
 
 # Schedules whose kind has another name, or several ways.
-_CHOSEN = ("direct", "winograd", "grouped", "matmul_dot", "integer")
+_CHOSEN = ("direct", "winograd", "grouped", "matmul_dot", "integer", "integer_depthwise", "stored")
 
 # What a kind can be written by, the best guess first; a rule gives nothing where it does not apply.
 RULES: dict[str, tuple[Candidates, ...]] = {
     **{name: (_plain(name),) for name in SCHEDULES if name not in _CHOSEN},
+    "stored": (stored_candidates,),
     "integer": (integer_candidates,),
     "conv2d": (winograd_candidates, grouped_candidates, direct_candidates),
     "dense": (direct_candidates,),
     "depthwise": (depthwise_candidates,),
+    "integer_depthwise": (depthwise_candidates,),
     "matmul": (matmul_candidates,),
 }
 
 
 def schedule_name(workload: Workload) -> str:
     """The name under which a workload's schedules stand in `RULES`."""
-    if workload.kind in ("conv2d", "dense") and workload.inputs[0].dtype == "uint8":
-        return "integer"
-    if (
-        workload.kind == "conv2d"
-        and workload.attr("groups") == workload.inputs[0].shape[-1] == workload.output.shape[-1]
-    ):
-        return "depthwise" if workload.attr("groups") != 1 else "conv2d"
-    return workload.kind
+    if workload.kind not in ("conv2d", "dense"):
+        return workload.kind
+    channels = (workload.inputs[0].shape[-1], workload.output.shape[-1])
+    depthwise = workload.kind == "conv2d" and channels == (workload.attr("groups"),) * 2 != (1, 1)
+    if workload.inputs[0].dtype == "uint8":
+        return "integer_depthwise" if depthwise else "integer"
+    if STORED in dict(workload.attrs) and not depthwise:
+        return "stored"
+    return "depthwise" if depthwise else workload.kind
 
 
 def candidates(workload: Workload, target: Target) -> tuple[Choice, ...]:

@@ -41,7 +41,7 @@ def direct(builder: KernelBuilder) -> Kernel:
     shape, tile, blocks = tiling(builder.workload, builder.target, builder.choice)
 
     def packed(constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return pack(constants["weight"], shape, blocks)
+        return pack(constants["weight"], shape, blocks).astype(np.float32)
 
     weight = builder.constant("weight", packed_size(shape, blocks), packed)
     builder.declare_steps()

@@ -83,4 +83,4 @@ def pack(weight: np.ndarray, shape: ConvShape, blocks: tuple[ChannelBlock, ...])
                 part = weight[group, start : start + block.valid].transpose(2, 3, 1, 0)
                 missing = block.padded - block.valid
                 parts.append(np.pad(part, ((0, 0), (0, 0), (0, 0), (0, missing))).reshape(-1))
-    return np.concatenate(parts).astype(np.float32)
+    return np.concatenate(parts)

@@ -1,6 +1,7 @@
 """Depthwise convolution: channels are the vector dimension, every channel its own filter.
 
-A tile is `rows` × `positions` outputs of one vector or two of channels. Each input of its window is loaded once and
+Levels are added up as integers, with the weights' sum in the biases (`hwaware.compiler.schedules.integer`). A tile is
+`rows` × `positions` outputs of one vector or two of channels. Each input of its window is loaded once and
 added to all the outputs that it is a tap of, which spares loads from one row to the next. At the upper and lower
 border rows are taken one by one.
 """
@@ -16,13 +17,14 @@ from tvm import tirx
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape
-from hwaware.compiler.schedules.depthwise_tiles import Site, band_tile, row_tile
+from hwaware.compiler.schedules.depthwise_tiles import FLOAT, Site, Sums, band_tile, row_tile
+from hwaware.compiler.schedules.integer.biases import biases
 from hwaware.compiler.schedules.parts import even_parts, over_parts
 from hwaware.compiler.schedules.tile import ChannelBlock, channel_blocks, choose_depthwise, vector_widths
 from hwaware.compiler.schedules.window import Run, runs
 from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Buffer, Expr, Stmt, branch, integer, loop, seq
-from hwaware.graph.workload import Workload
+from hwaware.graph.workload import HALF, INT8, STORED, Workload
 
 # Multiply-adds of a column of the tile that are written out one by one: more take long to compile and gain nothing.
 _MOST_ADDS = 50
@@ -31,18 +33,23 @@ _MOST_ADDS = 50
 def depthwise_candidates(workload: Workload, target: Target) -> list[Choice]:
     """Tiles of two or three rows, through whose channels the loops run first; and of one row, channels outermost."""
     shape = conv_shape(workload)
+    name = "integer_depthwise" if workload.inputs[0].dtype == "uint8" else "depthwise"
     if shape.batch * shape.rows.out == 1:
-        return [Choice.of("depthwise")]
+        return [Choice.of(name)]
     # Half of the registers hold sums, the others weights and inputs.
     sums = max(4, target.registers // 2)
     taps = shape.rows.taps * shape.columns.taps
     tall = [
-        Choice.of("depthwise", rows=rows, positions=_even(shape.columns.out, sums // rows), vectors=1, inside=1)
+        Choice.of(name, rows=rows, positions=_even(shape.columns.out, sums // rows), vectors=1, inside=1)
         for rows in (2, 3)
         if rows * taps <= _MOST_ADDS
     ]
     wide = choose_depthwise(shape.columns.out, shape.groups, target)
-    return [*tall, Choice.of("depthwise", rows=1, positions=wide.positions, vectors=wide.vectors, inside=0)]
+    return [*tall, Choice.of(name, rows=1, positions=wide.positions, vectors=wide.vectors, inside=0)]
+
+
+# How weights lie in memory, by the attribute that says so; int4 is not worth unpacking for so few.
+_STORED = {"": "float32", INT8: "int8", HALF: "float16"}
 
 
 def _even(positions: int, most: int) -> int:
@@ -51,7 +58,7 @@ def _even(positions: int, most: int) -> int:
 
 
 def depthwise(builder: KernelBuilder) -> Kernel:
-    """Schedule of ``conv2d`` with one input and one output channel a group.
+    """Schedules ``depthwise`` and ``integer_depthwise`` of ``conv2d`` with one input and one output channel a group.
 
     Parameters: `rows`, `positions` and `vectors` of the tile; `inside` 1 to run through the channels of a tile before
     the next one, 0 through the tiles of a row before the next channels.
@@ -61,13 +68,20 @@ def depthwise(builder: KernelBuilder) -> Kernel:
     taps = shape.rows.taps * shape.columns.taps
     padding = max(block.padded - block.valid for block in blocks)
 
+    levels = builder.workload.inputs[0].dtype == "uint8"
+    dtype = "int8" if levels else _STORED[str(dict(builder.workload.attrs).get(STORED, ""))]
+
     def pack(constants: Mapping[str, np.ndarray]) -> np.ndarray:
         lines = constants["weight"].reshape(channels, taps).T.reshape(-1)
-        return np.pad(lines, (0, padding)).astype(np.float32)
+        return np.pad(lines, (0, padding)).astype(dtype)
 
-    weight = builder.constant("weight", taps * channels + padding, pack)
+    weight = builder.constant("weight", taps * channels + padding, pack, dtype)
+    sums = FLOAT
+    if levels:
+        bias = builder.constant("bias", channels, biases(channels, 0), "int32")
+        sums = Sums("int32", bias, builder.constant("zero", 1, lambda constants: constants["zero"], "int32"))
     builder.declare_steps()
-    plan = DepthwisePlan(builder, shape, weight, blocks, tuple(runs(shape.columns, positions)), rows)
+    plan = DepthwisePlan(builder, shape, weight, blocks, tuple(runs(shape.columns, positions)), rows, sums)
     return builder.finish(plan.body(channels_inside=bool(choice.get("inside", 0))))
 
 
@@ -99,6 +113,7 @@ class DepthwisePlan:
     blocks: tuple[ChannelBlock, ...]
     spans: tuple[Run, ...]
     rows: int
+    sums: Sums
 
     def body(self, *, channels_inside: bool) -> Stmt:
         """The loops around the tiles, the outermost parallel."""
@@ -191,4 +206,4 @@ class DepthwisePlan:
         return row_tile(self._site(image, row, channel, valid, span, column))
 
     def _site(self, image: Expr, row: Expr, channel: Expr, valid: int, span: Run, column: Expr) -> Site:
-        return Site(self.builder, self.shape, self.weight, image, row, channel, valid, span, column)
+        return Site(self.builder, self.shape, self.weight, image, row, channel, valid, span, column, self.sums)

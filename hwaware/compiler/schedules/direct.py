@@ -112,7 +112,9 @@ class DirectPlan:
         for span in reversed(self.spans):
             before -= span.count
             column = (number - before) * span.width + span.start
-            tile = self.write_tile(site, span, integer(0), integer(0), column if span.count > 1 else integer(span.start))
+            tile = self.write_tile(
+                site, span, integer(0), integer(0), column if span.count > 1 else integer(span.start)
+            )
             statement = tile if statement is None else branch(number < integer(before + span.count), tile, statement)
         assert statement is not None
         return statement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hwaware.compiler.kernel import KernelBuilder
@@ -26,6 +27,9 @@ from hwaware.compiler.tir import (
     with_local,
 )
 
+# (site, reduction step, first channel within the block, lanes) -> weights as float32.
+Decode = Callable[["Site", Expr, int, int], Expr]
+
 
 @dataclass(frozen=True)
 class Site:
@@ -40,8 +44,11 @@ class Site:
     index: Expr
 
 
-def direct_tile(site: Site, span: Run, image: Expr, row: Expr, column: Expr) -> Stmt:
-    """One register tile: zero, reduce over taps and input channels, epilogue, store."""
+def direct_tile(site: Site, span: Run, image: Expr, row: Expr, column: Expr, decode: Decode | None = None) -> Stmt:
+    """One register tile: zero, reduce over taps and input channels, epilogue, store.
+
+    Weights that are not stored as float32 go through `decode`.
+    """
     block = site.block
     # A buffer a vector: LLVM keeps each in a register only if all accesses to it are of one width.
     accumulators = [[local(f"acc{p}_{v}", width) for v, width in enumerate(block.widths)] for p in range(span.width)]
@@ -55,7 +62,7 @@ def direct_tile(site: Site, span: Run, image: Expr, row: Expr, column: Expr) -> 
 
     def line(r: Expr) -> Stmt:
         at = image * shape.rows.size + (row * shape.rows.stride - shape.rows.pad + r * shape.rows.dilation)
-        return seq([_taps(site, taps, at, column, r, accumulators) for taps in _segments(site, span)])
+        return seq([_taps(site, taps, at, column, r, accumulators, decode) for taps in _segments(site, span)])
 
     reduce = over_taps(shape.rows, row, line)
     return with_local(flat, seq([*zero, reduce, *write_tile(site, span, image, row, column, accumulators)]))
@@ -85,7 +92,15 @@ def _segments(site: Site, span: Run) -> list[Taps]:
     return [taps for taps in result if taps.positions]
 
 
-def _taps(site: Site, taps: Taps, line: Expr, column: Expr, r: Expr, accumulators: list[list[Buffer]]) -> Stmt:
+def _taps(
+    site: Site,
+    taps: Taps,
+    line: Expr,
+    column: Expr,
+    r: Expr,
+    accumulators: list[list[Buffer]],
+    decode: Decode | None,
+) -> Stmt:
     """The multiply-adds of a row of the window over neighbouring taps and their input channels."""
     block, shape = site.block, site.shape
     axis = shape.columns
@@ -103,7 +118,11 @@ def _taps(site: Site, taps: Taps, line: Expr, column: Expr, r: Expr, accumulator
         statements: list[Stmt | None] = []
         vectors = []
         for start, width in zip(block.starts, block.widths, strict=True):
-            name, bound = bind(f"w{start}", load(site.weight, first_weight + c * block.padded + start, width))
+            if decode is None:
+                weights = load(site.weight, first_weight + c * block.padded + start, width)
+            else:
+                weights = decode(site, (r * axis.taps + taps.first) * shape.cg + c, start, width)
+            name, bound = bind(f"w{start}", weights)
             vectors.append(name)
             statements.append(bound)
         for p in taps.positions:

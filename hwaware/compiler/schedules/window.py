@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from hwaware.compiler.tir import Expr, Stmt, integer, loop
+from hwaware.compiler.tir import Expr, Stmt, integer, loop, seq
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,20 @@ def _clear(axis: Axis, start: int, width: int) -> bool:
     return axis.interior(start) and axis.interior(start + width - 1)
 
 
-def over_taps(axis: Axis, position: Expr, body: Callable[[Expr], Stmt]) -> Stmt:
-    """A loop over the vertical taps that are inside."""
+def over_taps(
+    axis: Axis, position: Expr, body: Callable[[Expr], Stmt], beyond: Callable[[Expr], Stmt] | None = None
+) -> Stmt:
+    """A loop over the vertical taps that are inside, and loops over the others where `beyond` says what they do."""
     if axis.always_inside():
         return loop("r", axis.taps, body)
     low, high = axis.tap_range(position)
     # Rows whose window lies wholly in the padding have an empty range.
-    return loop("r", tirx.max(high - low, integer(0)), body, start=low)
+    count = tirx.max(high - low, integer(0))
+    inside = loop("r", count, body, start=low)
+    if beyond is None:
+        return inside
+    before = tirx.min(low, integer(axis.taps))
+    after = tirx.max(axis.taps - before - count, integer(0))
+    return seq([
+        loop("before", before, beyond), inside, loop("after", after, lambda r: beyond(r + before + count)),
+    ])  # fmt: skip

@@ -66,6 +66,9 @@ def lower(graph: Graph) -> Program:
         builder.values[name] = Value(name, dense_view(spec.shape, range(len(spec.shape)), spec.dtype))
         inputs.append((name, name, spec))
     for node in graph.nodes:
+        if node.op in ops.DECODE:
+            builder.decoded[node.name] = node
+            continue
         rule = RULES.get(node.op)
         if rule is None:
             raise UnsupportedOpError(f"operator aten.{node.op} in module '{node.path or '(top)'}' has no lowering")

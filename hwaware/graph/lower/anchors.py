@@ -10,6 +10,7 @@ from hwaware.graph.ir import Node, Ref, Spec
 from hwaware.graph.lower.builder import Builder, Value, channels_last, is_dense, memory_order
 from hwaware.graph.lower.elementwise import with_constant
 from hwaware.graph.lower.program import FusedOp
+from hwaware.graph.lower.stored import StoredWeight, stored_weight
 from hwaware.graph.workload import CHANNEL, Step
 
 
@@ -37,24 +38,25 @@ def image(builder: Builder, node: Node, value: Value) -> tuple[str, Spec, Value]
 def conv(builder: Builder, node: Node) -> Value:
     """Convolution and transposed convolution, one- and two-dimensional."""
     args = node.args
-    if not builder.is_constant(args["weight"]):
-        raise builder.refuse(node, "a weight that is computed by the model is not supported")
     rank = len(node.spec.shape)
     if isinstance(args["padding"], str):
         raise builder.refuse(node, f"padding='{args['padding']}' is not supported, give numbers")
-    weight = builder.constant(args["weight"])
+    transposed = node.op.startswith("conv_transpose")
+    stored = stored_weight(builder, node, decoding=not transposed)
+    weight = stored.constants["weight"]
     if rank == 3:
         weight = weight[:, :, None, :]
-    transposed = node.op.startswith("conv_transpose")
+        stored.constants["weight"] = weight
     buffer, spec, _ = image(builder, node, builder.value(args["input"], node))
-    attrs = conv_attrs(node, weight)
+    attrs = {**conv_attrs(node, weight), **stored.attrs}
     kind = "conv2d_transpose" if transposed else "conv2d"
     order = channels_last(rank)
-    value = builder.emit(node, kind, [(buffer, spec)], node.spec.shape, order, attrs, {"weight": weight})
+    value = builder.emit(node, kind, [(buffer, spec)], node.spec.shape, order, attrs, stored.constants)
     op = builder.producer[value.buffer]
     if rank == 3:
         n, width, c = op.output_spec.shape
         op.output_spec = Spec((n, 1, width, c), op.output_spec.dtype)
+    stored.add_scale(builder, op)
     return _bias(builder, node, op, value)
 
 
@@ -142,13 +144,11 @@ def _fold(builder: Builder, op: FusedOp, scale: np.ndarray, shift: np.ndarray) -
 
 def linear(builder: Builder, node: Node) -> Value:
     """A dense layer over the last dimension; the rows may lie in any order."""
-    args = node.args
-    if not builder.is_constant(args["weight"]):
-        raise builder.refuse(node, "a weight that is computed by the model is not supported")
-    return _dense(builder, node, builder.value(args["input"], node), builder.constant(args["weight"]))
+    return _dense(builder, node, builder.value(node.args["input"], node), stored_weight(builder, node))
 
 
-def _dense(builder: Builder, node: Node, value: Value, weight: np.ndarray) -> Value:
+def _dense(builder: Builder, node: Node, value: Value, stored: StoredWeight) -> Value:
+    weight = stored.constants["weight"]
     rank = len(value.sizes)
     rows = sorted(range(rank - 1), key=lambda d: (-value.strides[d] if value.sizes[d] > 1 else 0, d))
     order = (*rows, rank - 1)
@@ -158,9 +158,10 @@ def _dense(builder: Builder, node: Node, value: Value, weight: np.ndarray) -> Va
     features = spec.shape[-1]
     matrix = Spec((math.prod(spec.shape[:-1]), features), spec.dtype)
     sizes = (*dense.sizes[:-1], weight.shape[0])
-    result = builder.emit(node, "dense", [(buffer, matrix)], sizes, order, {}, {"weight": weight})
+    result = builder.emit(node, "dense", [(buffer, matrix)], sizes, order, {**stored.attrs}, stored.constants)
     op = builder.producer[result.buffer]
     op.output_spec = Spec((matrix.shape[0], weight.shape[0]), spec.dtype)
+    stored.add_scale(builder, op)
     return _bias(builder, node, op, result) if "bias" in node.args else result
 
 
@@ -170,7 +171,9 @@ def matmul(builder: Builder, node: Node) -> Value:
     if builder.is_constant(second) and isinstance(second, Ref):
         weight = builder.constant(second)
         if weight.ndim == 2:
-            return _dense(builder, node, builder.value(first, node), np.ascontiguousarray(weight.T))
+            return _dense(
+                builder, node, builder.value(first, node), StoredWeight({"weight": np.ascontiguousarray(weight.T)})
+            )
     a, b = builder.value(first, node), builder.value(second, node)
     if min(len(a.sizes), len(b.sizes)) < 2:
         raise builder.refuse(node, f"shapes {a.sizes} and {b.sizes}: vectors are not supported, add a dimension")

@@ -90,6 +90,7 @@ class Builder:
         self.producer: dict[str, FusedOp] = {}
         self.pinned: set[str] = set()  # buffers that later readers already depend on
         self.uses: dict[str, int] = {}
+        self.decoded: dict[str, Node] = {}  # what makes weights of fewer bits float32
 
     # Reading arguments -------------------------------------------------------------------------------------------
 

@@ -34,7 +34,9 @@ def pool(builder: Builder, node: Node) -> Value:
 def _emit_pool(builder: Builder, node: Node, value: Value, attrs: dict[str, object]) -> Value:
     buffer, spec, _ = image(builder, node, value)
     rank = len(value.sizes)
-    result = builder.emit(node, "pool2d", [(buffer, spec)], node.spec.shape, channels_last(rank), attrs, dtype=node.spec.dtype)
+    result = builder.emit(
+        node, "pool2d", [(buffer, spec)], node.spec.shape, channels_last(rank), attrs, dtype=node.spec.dtype
+    )
     op = builder.producer[result.buffer]
     if rank == 3:
         n, width, c = op.output_spec.shape

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from hwaware.compiler.choice import Choice
-from hwaware.compiler.kernel import Kernel, KernelBuilder, Pack
+from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape, dense_shape
 from hwaware.compiler.schedules.direct import DirectPlan
+from hwaware.compiler.schedules.integer.biases import Constants, biases, given_back
 from hwaware.compiler.schedules.integer.dots import LEAST_LANES, Dot, dot_of
 from hwaware.compiler.schedules.integer.tile import IntegerTile
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, fitted, ranked_tiles
@@ -19,7 +19,6 @@ from hwaware.compiler.targets import Target
 from hwaware.graph.workload import PAIRED, Workload
 
 _TILES = 4
-Constants = Mapping[str, np.ndarray]
 
 
 def integer_candidates(workload: Workload, target: Target) -> list[Choice]:
@@ -33,29 +32,62 @@ def integer_candidates(workload: Workload, target: Target) -> list[Choice]:
     return choices
 
 
-def integer(builder: KernelBuilder) -> Kernel:
-    """Schedule ``integer`` of ``conv2d`` and ``dense``; parameters as those of ``direct``."""
-    work, target, choice = builder.workload, builder.target, builder.choice
-    dot, shape = _dot(work, target), _shape(work)
+@dataclass(frozen=True)
+class Tiling:
+    """What a choice comes to: extents, how to multiply, the register tile, blocks of output channels.
+
+    `steps` are input channels of one output as they are packed; `outside` is whether blocks of weights are the outer
+    loop.
+    """
+
+    shape: ConvShape
+    dot: Dot
+    tile: Tile
+    blocks: tuple[ChannelBlock, ...]
+    joined: bool
+    steps: int
+    outside: bool
+
+
+def integer_tiling(workload: Workload, target: Target, choice: Choice) -> Tiling:
+    """How `choice` writes `workload` at its widths."""
+    dot, shape = _dot(workload, target), _shape(workload)
     room = _with_room(target, dot)
     best = ranked_tiles(*_extents(shape), room)[0]
     wanted = Tile(choice.get("positions", best.positions), choice.get("vectors", best.vectors))
     tile = fitted(wanted, *_extents(shape), room)
     blocks = channel_blocks(shape.kg, tile.vectors, target.lanes, LEAST_LANES)
-    joined = _joined(work, shape, dot.depth)
+    joined = _joined(workload, shape)
     steps = shape.rows.taps * _row_steps(shape, dot.depth, joined)
-    packed = shape.groups * steps * sum(block.count * block.padded for block in blocks)
+    outside = bool(choice.get("weights", int(_outside(shape, tile, target))))
+    return Tiling(shape, dot, tile, blocks, joined, steps, outside)
+
+
+def integer(builder: KernelBuilder) -> Kernel:
+    """Schedule ``integer`` of ``conv2d`` and ``dense``; parameters as those of ``direct``."""
+    work, target, choice = builder.workload, builder.target, builder.choice
+    tiling = integer_tiling(work, target, choice)
+    shape, dot, blocks, joined = tiling.shape, tiling.dot, tiling.blocks, tiling.joined
+    packed = shape.groups * tiling.steps * sum(block.count * block.padded for block in blocks)
     channels = shape.groups * shape.kg + target.lanes
     weight = builder.constant("weight", packed, partial(_pack, shape, blocks, dot.depth, joined), "int8")
-    bias = builder.constant("bias", channels, _bias(channels, dot.offset), "int32")
+    bias = builder.constant("bias", channels, biases(channels, dot.offset), "int32")
     outside = None
     if not (shape.rows.always_inside() and shape.columns.always_inside()):
         taps = shape.rows.taps * (1 + shape.columns.taps)
-        outside = builder.constant("outside", taps * channels, _given_back(shape, channels, dot.offset), "int32")
+        outside = builder.constant("outside", taps * channels, given_back(shape, channels, dot.offset), "int32")
     builder.declare_steps()
-    first = bool(choice.get("weights", int(_outside(shape, tile, target))))
-    write = IntegerTile(dot, shape, bias, outside, channels, joined)
-    plan = DirectPlan(builder, shape, tile, blocks, weight, 0, first, choice.get("parts", 0), steps, write)
+    plan = DirectPlan(
+        builder,
+        shape,
+        tiling.tile,
+        blocks,
+        weight,
+        weights_outside=tiling.outside,
+        parts=choice.get("parts", 0),
+        steps=tiling.steps,
+        write_tile=IntegerTile(dot, shape, bias, outside, channels, joined),
+    )
     return builder.finish(plan.body())
 
 
@@ -81,7 +113,7 @@ def _outside(shape: ConvShape, tile: Tile, target: Target) -> bool:
     return one_tile or shape.weight_elements > target.l2 // 2
 
 
-def _joined(work: Workload, shape: ConvShape, depth: int) -> bool:
+def _joined(work: Workload, shape: ConvShape) -> bool:
     """Whether the taps of a row of the window are one run of channels: neighbours in memory, none ever left out."""
     axis = shape.columns
     return axis.taps > 1 and axis.dilation == 1 and work.in_pitch == shape.cg and axis.always_inside()
@@ -112,30 +144,3 @@ def _pack(
                 part = np.pad(part, ((0, block.padded - block.valid), (0, 0), (0, 0)))
                 parts.append(part.transpose(1, 0, 2).reshape(-1))
     return np.concatenate(parts).astype(np.int8)
-
-
-def _bias(channels: int, offset: int) -> Pack:
-    def pack(constants: Constants) -> np.ndarray:
-        sums = constants["weight"].astype(np.int64).reshape(len(constants["weight"]), -1).sum(1)
-        values = constants["bias"].astype(np.int64) - (int(constants["zero"][0]) - offset) * sums
-        return _wrapped(np.pad(values, (0, channels - len(values))))
-
-    return pack
-
-
-def _given_back(shape: ConvShape, channels: int, offset: int) -> Pack:
-    """zero · Σ w of each row of the window, then of each tap; a value a channel."""
-
-    def pack(constants: Constants) -> np.ndarray:
-        weight = constants["weight"].astype(np.int64)
-        taps = weight.reshape(len(weight), shape.cg, shape.rows.taps, shape.columns.taps).sum(1)
-        lines = np.concatenate([taps.sum(2).T, taps.reshape(len(weight), -1).T])
-        values = (int(constants["zero"][0]) - offset) * lines
-        return _wrapped(np.pad(values, ((0, 0), (0, channels - values.shape[1]))))
-
-    return pack
-
-
-def _wrapped(values: np.ndarray) -> np.ndarray:
-    """Sums in int32 as a processor makes them."""
-    return values.astype(np.uint32).view(np.int32)

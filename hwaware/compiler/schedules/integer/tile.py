@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from tvm import tirx
-
 from hwaware.compiler.schedules.conv_shape import ConvShape
 from hwaware.compiler.schedules.direct_tile import Site, write_tile
 from hwaware.compiler.schedules.integer.dots import Dot, bits_of
-from hwaware.compiler.schedules.window import Run
+from hwaware.compiler.schedules.window import Run, over_taps
 from hwaware.compiler.tir import Block, Buffer, Expr, Stmt, bind, integer, load, local, loop, seq, store, with_local
 
 
@@ -65,25 +63,9 @@ class IntegerTile:
                     statements += give_back(shape.rows.taps + r * shape.columns.taps + tap, beyond)
             return seq(statements)
 
-        everywhere = list(range(span.width))
-        reduce: list[Stmt]
-        if shape.rows.always_inside():
-            reduce = [loop("r", shape.rows.taps, line)]
-        else:
-            low, high = shape.rows.tap_range(row)
-            count = tirx.max(high - low, integer(0))
-            above = tirx.min(low, integer(shape.rows.taps))
-            reduce = [
-                loop("above", above, lambda r: seq(give_back(r, everywhere))),
-                loop("r", count, line, start=low),
-                loop(
-                    "below",
-                    tirx.max(integer(shape.rows.taps) - above - count, integer(0)),
-                    lambda r: seq(give_back(r + above + count, everywhere)),
-                ),
-            ]
+        reduce = over_taps(shape.rows, row, line, lambda r: seq(give_back(r, list(range(span.width)))))
         flat = [total for line_ in sums for total in line_]
-        return with_local(flat, seq([*begin, *reduce, *write_tile(site, span, image, row, column, sums)]))
+        return with_local(flat, seq([*begin, reduce, *write_tile(site, span, image, row, column, sums)]))
 
     def _inside(self, span: Run, position: int, tap: int) -> bool:
         # In a run of several tiles all taps are inside; a tile alone knows its columns.
