@@ -17,6 +17,7 @@ from hwaware.costs.predict import predict
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
 from hwaware.errors import MissingCostError
+from hwaware.profiling.precisions import parse_precisions
 from hwaware.profiling.profile import profile as profile_into
 from hwaware.profiling.rounds import MOST_ROUNDS
 from hwaware.profiling.schedules import search_choices, table_choices
@@ -37,12 +38,14 @@ def profile(
     cores: str | None = None,
     unit: str | None = None,
     wider: float = 1.0,
+    precisions: str = "",
 ) -> CostTable:
     """Measure `model`'s operations, and at most `rounds` rounds of narrower variants of it, on `device`.
 
     The table is written to `out` (default: a new temporary folder); `name` is what it calls the model (default: its
     class), `cores` a cluster of the device's cores other than the fastest, `unit` "cpu" or "gpu"; with
-    `wider` the table reaches up to so many times the model's channels. Raises DeviceError, ModelError or BuildError.
+    `wider` the table reaches up to so many times the model's channels, with `precisions` (``int8p,weight8``) it knows
+    layers in those too. Raises DeviceError, ModelError or BuildError.
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
     return profile_into(
@@ -58,6 +61,7 @@ def profile(
         cores=cores,
         unit=unit,
         wider=wider,
+        precisions=parse_precisions(precisions),
     )
 
 

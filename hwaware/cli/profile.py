@@ -73,6 +73,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="measure up to X times the model's channels too, for `compress --grow X` (default: 1)",
     )
+    parser.add_argument(
+        "--precisions",
+        default="",
+        metavar="LIST",
+        help="measure layers in these beside float32: int8, int8p (weights bounded in pairs, which x86 multiplies "
+        "faster), weight8, weight4, float16 (weights stored so); like int8p,weight8",
+    )
     add_cores(parser, each=True)
     add_unit(parser)
 
@@ -109,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
 def _requests(args: argparse.Namespace) -> list[Request]:
     from hwaware.devices.inventory import Inventory
     from hwaware.errors import DeviceError
+    from hwaware.profiling.precisions import parse_precisions
     from hwaware.profiling.profile import default_out
     from hwaware.profiling.request import Request
     from hwaware.profiling.rounds import MOST_ROUNDS
@@ -118,6 +126,7 @@ def _requests(args: argparse.Namespace) -> list[Request]:
         raise DeviceError("a device was named twice: give --device once for each")
     for name in args.device:
         Inventory().find(name)
+    precisions = parse_precisions(args.precisions)
     name = load_model(args.model).name
     several = len(args.device) > 1
     return [
@@ -133,6 +142,7 @@ def _requests(args: argparse.Namespace) -> list[Request]:
             cores=args.cores,
             unit=args.unit,
             wider=args.wider,
+            precisions=precisions,
         )
         for device in args.device
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hwaware.compiler.targets import restored_target
 from hwaware.compression.budget import Budget, Costs, unreachable, within
 from hwaware.compression.channel_values import KINDS
 from hwaware.compression.halp.prune import halp
+from hwaware.compression.meters import LATENCY
 from hwaware.compression.morphnet import morphnet
 from hwaware.compression.plan import Plan
 from hwaware.compression.predicted import predicted
@@ -37,6 +39,8 @@ METHODS = (*_SEARCHES, BEST)
 FINE_TUNE, SCRATCH = "fine-tune", "scratch"
 FINALS = (FINE_TUNE, SCRATCH)
 EPOCHS, LR = 20, 0.05
+# Share of latency that is left free, by how far the table was off when it was checked; where nothing is known of that.
+MOST_ROOM, USUAL_ROOM = 0.02, 0.01
 SHRINK_SHARE = 0.4  # of the epochs; the others train what came out
 
 
@@ -104,6 +108,7 @@ def compress(
     if within(whole, limits):
         return _noted(unchanged, "the model was within the budget and is unchanged")
     _check_reachable(prepared.costs, budget, whole, limits)
+    aims = aimed(limits, prepared.costs.costs(prepared.costs.least()), source.table)
     searched = max(1, round(SHRINK_SHARE * epochs))
     about = {
         "budget": str(budget),
@@ -114,7 +119,7 @@ def compress(
     candidates = []
     for name in _SEARCHES if method == BEST else (method,):
         folder = None if checkpoints is None else checkpoints / name
-        search = Search(task, source, limits, options, searched, lr, seed, report, folder, about)
+        search = Search(task, source, aims, options, searched, lr, seed, report, folder, about)
         found = _SEARCHES[name](search, baseline)
         cost, spent = predicted(found.model, source)
         if within(spent, limits) and cost.latency_ms <= before.latency_ms:
@@ -130,6 +135,17 @@ def compress(
         plan = replace(plan, note=f"loss on the training data: {told}")
     schedules = schedules.joined(_schedules(model, source))
     return Result(model, baseline, plan, evaluate(task, model), metric, cost, before, schedules)
+
+
+def aimed(limits: Mapping[str, float], least: Costs, table: CostTable) -> dict[str, float]:
+    """Limits with room for what the table's predictions are usually off, for measured latency to be within budget.
+
+    A limit that leaves no room above the `least` costs stays.
+    """
+    off = (table.manifest.validation or {}).get("rmspe")
+    room = min(off, MOST_ROOM) if isinstance(off, float) and off >= 0 else USUAL_ROOM
+    lower = limits.get(LATENCY, math.inf) / (1 + room)
+    return {**limits, LATENCY: lower} if least.latency <= lower < math.inf else dict(limits)
 
 
 def digest(model: nn.Module) -> str:

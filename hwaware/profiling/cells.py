@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hwaware.costs.family import family, with_coordinates
 from hwaware.errors import ModelError
@@ -20,6 +21,7 @@ from hwaware.graph.lower import Program, lower
 from hwaware.graph.ops import CONV, LINEAR, MATMUL
 from hwaware.graph.workload import Workload
 from hwaware.profiling.grid import ends, middle
+from hwaware.profiling.precisions import Precision, uniform
 from hwaware.profiling.variants import prunable_groups, sliced
 
 # The model itself; the ends of its widths.
@@ -43,8 +45,11 @@ class _Axes:
     tied: bool  # one group on both sides: the widths go together
 
 
-def model_cells(graph: Graph, lanes: int) -> list[Cell]:
-    """The cells of `graph`, each workload once, in no particular order; `lanes` are floats of the target's vectors."""
+def model_cells(graph: Graph, lanes: int, precisions: Sequence[Precision] = ()) -> list[Cell]:
+    """The cells of `graph`, each workload once, in no particular order; `lanes` are floats of the target's vectors.
+
+    In float32, and with all layers in each of `precisions`.
+    """
     found: dict[str, Cell] = {}
 
     def add(workload: Workload, tier: int) -> None:
@@ -52,20 +57,25 @@ def model_cells(graph: Graph, lanes: int) -> list[Cell]:
         if known is None or tier < known.tier:
             found[workload.key] = Cell(workload, tier)
 
-    program = lower(graph)
-    for op in program.ops:
-        add(op.workload, OWN)
     groups = prunable_groups(graph)
-    for axes in _prunable(graph, program, groups, lanes):
-        for workload in _grid(axes):
-            add(workload, ENDS)
+    narrower = []
     for widths in _levels(groups, lanes) if groups else ():
         try:
-            narrower = sliced(graph, groups, widths)
+            narrower.append(sliced(graph, groups, widths))
         except ModelError:
             continue  # widths at which a grouped convolution's channels do not divide
-        for op in lower(narrower).ops:
-            add(op.workload, ENDS)
+    forms: list[Callable[[Graph], Graph]] = [lambda each: each]
+    forms += [partial(uniform, precision=precision) for precision in precisions]
+    for form in forms:
+        program = lower(form(graph))
+        for op in program.ops:
+            add(op.workload, OWN)
+        for axes in _prunable(graph, program, groups, lanes):
+            for workload in _grid(axes):
+                add(workload, ENDS)
+        for each in narrower:
+            for op in lower(form(each)).ops:
+                add(op.workload, ENDS)
     return list(found.values())
 
 

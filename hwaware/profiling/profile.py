@@ -19,13 +19,13 @@ from hwaware.devices.device import Device
 from hwaware.devices.measuring import measuring_modes
 from hwaware.errors import TableError
 from hwaware.graph.capture import capture
-from hwaware.graph.ir import Graph
 from hwaware.graph.lower import lower
 from hwaware.profiling.alone import AloneBench
 from hwaware.profiling.bench import Bench, OutOfTime
 from hwaware.profiling.cells import OWN, Cell, measuring_order, model_cells
 from hwaware.profiling.conditions import device_conditions
 from hwaware.profiling.journal import Journal
+from hwaware.profiling.precisions import Precision
 from hwaware.profiling.rounds import MOST_ROUNDS, Outcome, Rounds
 from hwaware.profiling.settings import PROTOCOLS, cores_of, effort_for, manifest_for
 from hwaware.profiling.target import device_facts, target_of
@@ -61,6 +61,7 @@ def profile(
     cores: str | None = None,
     unit: str | None = None,
     wider: float = 1.0,
+    precisions: Sequence[Precision] = (),
     on_progress: OnProgress | None = None,
 ) -> CostTable:
     """Measure `module`'s operations and narrower variants of it into the table directory `out`.
@@ -70,21 +71,21 @@ def profile(
     completed for another model; no cell is measured twice. After `budget_s` seconds the table is finished with what
     there is and `complete` false. `cores` names a cluster of the device's cores (`devices.clusters`) other than the
     fastest; `unit` is what computes (`profiling.target`). With `wider` the table reaches beyond the model's widths, up
-    to so many times as many channels. Raises TableError where `out` holds something that cannot be resumed,
-    DeviceError, BuildError, ModelError.
+    to so many times as many channels; with `precisions` it knows layers in those beside float32. Raises TableError
+    where `out` holds something that cannot be resumed, DeviceError, BuildError, ModelError.
     """
     if protocol not in PROTOCOLS:
         raise TableError(f"no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     deadline = None if budget_s is None else time.monotonic() + budget_s
     own = capture(module, example_inputs)
     graph = widened(own, wider)
-    name = name if wider == 1 else f"{name}-wider-{wider:g}"
+    name = "+".join([name if wider == 1 else f"{name}-wider-{wider:g}", *precisions])
     target = target_of(device, unit)
     kept_to = cores_of(device, cores, threads, protocol)
     wanted = {
         cell.workload.key: cell
         for model in ((own,) if graph is own else (graph, own))
-        for cell in model_cells(model, target.lanes)
+        for cell in model_cells(model, target.lanes, precisions)
     }
     cells = measuring_order(list(wanted.values()), _SEED)
     tell = _Progress(on_progress, 0, len(cells))
@@ -95,7 +96,8 @@ def profile(
         bench = Bench(device, target, threads, effort, deadline, cores=kept_to, modes=modes)
         journal = held.enter_context(closing(Journal(out, manifest_for(bench, protocol, name), resume=resume)))
         complete = _cells(bench, cells, journal, tell)
-        whole = _rounds(bench, graph, journal, name, protocol, rounds)
+        variants = Variants(graph, prunable_groups(graph), target.lanes, precisions)
+        whole = _rounds(bench, variants, journal, name, protocol, rounds)
         if complete:
             complete = _whole_models(whole, bench, tell)
         return _finished(journal, whole, bench, complete=complete)
@@ -144,10 +146,10 @@ def _cells(bench: Bench, cells: Sequence[Cell], journal: Journal, tell: _Progres
     return True
 
 
-def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: str, most: int) -> Rounds:
+def _rounds(bench: Bench, variants: Variants, journal: Journal, name: str, protocol: str, most: int) -> Rounds:
     """Rounds of the model's variants, with those that are in the journal already."""
     table = _table(journal)
-    program = lower(graph)
+    program = lower(variants.graph)
     rounds = Rounds(
         name=name,
         bench=WholeBench(
@@ -160,7 +162,7 @@ def _rounds(bench: Bench, graph: Graph, journal: Journal, name: str, protocol: s
             bench.cores,
             bench.modes,
         ),
-        variants=Variants(graph, prunable_groups(graph), bench.target.lanes),
+        variants=variants,
         program=program,
         table=lambda: _table(journal),
         keep=lambda found, old: _keep(journal, found, old),

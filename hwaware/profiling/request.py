@@ -12,6 +12,7 @@ from hwaware.costs.table import CostTable
 from hwaware.costs.validation import in_words
 from hwaware.devices.clusters import EACH, every_cores
 from hwaware.devices.device import Device, open_device
+from hwaware.profiling.precisions import Precision
 from hwaware.profiling.profile import profile
 from hwaware.profiling.rounds import MOST_ROUNDS
 from hwaware.profiling.target import device_facts
@@ -36,6 +37,7 @@ class Request:
     cores: str | None = None
     unit: str | None = None
     wider: float = 1.0
+    precisions: tuple[Precision, ...] = ()
 
     def again(self) -> str:
         """The command that goes on with it."""
@@ -46,6 +48,7 @@ class Request:
             ("--cores", self.cores, None),
             ("--unit", self.unit, None),
             ("--wider", self.wider, 1.0),
+            ("--precisions", ",".join(self.precisions), ""),
         ):
             words += [] if value == usual else [name, str(value)]
         return " ".join([*words, "--resume"])
@@ -104,6 +107,7 @@ def _profiled(request: Request, device: Device, cores: str | None, out: Path, te
         cores=cores,
         unit=request.unit,
         wider=request.wider,
+        precisions=request.precisions,
         on_progress=tell,
     )
     return _outcome(request.device, out, table)

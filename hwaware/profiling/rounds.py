@@ -91,7 +91,7 @@ class Rounds:
     @property
     def settled(self) -> bool:
         """Whether another round would hardly make the table better."""
-        if self.done >= self.most or (self.outcomes and not self.variants.groups):
+        if self.done >= self.most or (self.outcomes and not (self.variants.groups or self.variants.precisions)):
             return True
         errors = [outcome.check.error for outcome in self.tests]
         rms = (sum(error**2 for error in errors) / max(1, len(errors))) ** 0.5

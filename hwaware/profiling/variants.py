@@ -14,9 +14,11 @@ from hwaware.graph.ir import Graph
 from hwaware.graph.lower import Program, lower
 from hwaware.graph.slicing import slice_graph
 from hwaware.graph.widening import widen_graph
+from hwaware.profiling.precisions import Precision, mixed
 
 # Draws that cannot be sliced (a grouped convolution's channels do not divide, say) are drawn again.
 _TRIES = 50
+_PLAIN = 0.25
 
 
 def prunable_groups(graph: Graph) -> list[ChannelGroup]:
@@ -51,16 +53,18 @@ def spread(size: int, kept: int) -> list[int]:
 class Variants:
     """The variants of a graph by name: the same name is the same variant on every call.
 
-    ``free0``, ``free1`` … have widths anywhere; ``step0`` … on tops of steps, which is where compression cuts.
+    ``free0``, ``free1`` … have widths anywhere; ``step0`` … on tops of steps, which is where compression cuts. With
+    `precisions` each layer of most variants is in some of those or in float32.
     """
 
     graph: Graph
     groups: Sequence[ChannelGroup]
     lanes: int
+    precisions: Sequence[Precision] = ()
 
     def program(self, name: str) -> Program | None:
-        """The lowered variant; None where the model has no narrower ones."""
-        if not self.groups:
+        """The lowered variant; None where the model has no others."""
+        if not self.groups and not self.precisions:
             return None
         rng = random.Random(name)  # noqa: S311 - a draw, no secret
         for _ in range(_TRIES):
@@ -68,7 +72,11 @@ class Variants:
             if name.startswith("step"):
                 widths = {group.name: min(group.size, padded(widths[group.name], self.lanes)) for group in self.groups}
             try:
-                return lower(sliced(self.graph, self.groups, widths))
+                return lower(self._in_some(sliced(self.graph, self.groups, widths), rng))
             except ModelError:
                 continue
         return None
+
+    def _in_some(self, graph: Graph, rng: random.Random) -> Graph:
+        """Of all variants with precisions a quarter stays in float32."""
+        return mixed(graph, self.precisions, rng) if self.precisions and rng.random() > _PLAIN else graph
