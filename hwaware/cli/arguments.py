@@ -19,9 +19,9 @@ def factor(text: str) -> float:
     return number(text, 1.0, 16.0, "a factor from 1 to 16, like 1.5")
 
 
-def share(text: str) -> float:
+def times(text: str) -> float:
     """Of a budget."""
-    return number(text, 0.01, 1.0, "a share from 0.01 to 1, like 0.8")
+    return number(text, 0.01, 100.0, "a number from 0.01 to 100, like 0.8")
 
 
 def number(text: str, least: float, most: float, wanted: str) -> float:

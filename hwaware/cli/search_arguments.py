@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hwaware.cli.arguments import factor, share
+from hwaware.cli.arguments import factor, times
 
 if TYPE_CHECKING:
     from hwaware.compression.search import Options
@@ -30,9 +30,10 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--rounds", type=_rounds, default=1, metavar="N", help="of shrinking and expansion (default: 1)")
     group.add_argument(
         "--overshoot",
-        type=share,
+        type=times,
         metavar="X",
-        help="shrink to this share of the budget, then expand to it (default: 1, or 0.8 with several rounds)",
+        help="shrink to X times the budget, then multiply all widths to it (default: half of the way there; later "
+        "rounds 0.8)",
     )
     group.add_argument(
         "--grow",
@@ -72,7 +73,7 @@ def search_options(args: argparse.Namespace) -> Options:
         selection=Selection(args.values, tuple(args.exclude), tuple(args.tie), args.grow),
         regulariser=BY_LIMITS if args.regulariser is None else Regulariser.parse(args.regulariser),
         rounds=args.rounds,
-        overshoot=args.overshoot or (1.0 if args.rounds == 1 else 0.8),
+        overshoot=args.overshoot,
         precision=args.precision,
     )
 

@@ -165,8 +165,8 @@ def _check_choices(method: str, final: str, options: Options) -> None:
     ):
         if given not in known:
             raise BudgetError(f"no {what} {given!r}: choose one of {', '.join(known)}")
-    if options.rounds < 1 or not 0 < options.overshoot <= 1 or options.selection.grow < 1:
-        raise BudgetError("rounds and grow are at least 1, overshoot is above 0 and at most 1")
+    if options.rounds < 1 or (options.overshoot is not None and options.overshoot <= 0) or options.selection.grow < 1:
+        raise BudgetError("rounds and grow are at least 1, overshoot is above 0")
 
 
 def _silent(phase: str, done: int, total: int, note: str) -> None:

@@ -42,8 +42,8 @@ class Pruner(Protocol):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
 
-    def finish(self) -> dict[str, int]:
-        """The widths that are left; they meet the budget."""
+    def finish(self, limits: Mapping[str, float] | None = None) -> dict[str, int]:
+        """The widths that are left; they meet what was aimed at, or `limits`."""
 
     def importance(self) -> dict[str, Tensor]:
         """A number for every channel of every group: survivors above the dead."""
@@ -69,11 +69,12 @@ def cut(prepared: Prepared, trained: Graph, pruner: Pruner, limits: Mapping[str,
     Channels that died and are wanted after all start as they were before the phase. `seed` is that of new ones.
     """
     costs = prepared.costs
-    survivors = pruner.finish()
-    if not costs.meets(survivors, limits):
-        survivors = costs.least()
+    omega, widths = expand(costs, pruner.finish(), limits)
+    if not costs.meets(widths, limits):
+        # Groups must vanish that training would have kept.
+        survivors = pruner.finish(limits)
+        omega, widths = expand(costs, survivors if costs.meets(survivors, limits) else costs.least(), limits)
     importance = pruner.importance()
-    omega, widths = expand(costs, survivors, limits)
     ranked = {name: torch.sort(values, descending=True).values.tolist() for name, values in importance.items()}
     widths = fill(costs, widths, limits, ranked)
     best = {

@@ -1,9 +1,10 @@
 """From the widths that survived to the widest ones within the budget.
 
 MorphNet's expansion: the largest ω for which ω times the surviving widths, rounded group by group, is within the
-limits (Gordon et al. 2018, arXiv:1711.06798), then whatever of the budget is left goes to single groups, step by step
-of the measured staircase, the most importance a millisecond first. Channels that cost nothing are always taken. A
-group grows beyond the width it came with where that was asked for and wider ones were measured.
+limits (Gordon et al. 2018, arXiv:1711.06798; below 1 where training left more than that), then whatever of the budget
+is left goes to single groups, step by step of the measured staircase, the most importance a millisecond first. Channels
+that cost nothing are always taken. A group grows beyond the width it came with where that was asked for and wider ones
+were measured.
 """
 
 from __future__ import annotations
@@ -17,22 +18,27 @@ from hwaware.errors import MissingCostError, ModelError
 
 
 def multiplied(costs: WidthCosts, survivors: Widths, omega: float) -> dict[str, int]:
-    """ω times `survivors`, rounded per group, never above what the table reaches; 0 stays 0."""
-    return {name: min(costs.ceiling[name], math.floor(omega * width + 0.5)) for name, width in survivors.items()}
+    """ω times `survivors`, rounded per group, never beyond what the table reaches; 0 stays 0."""
+    return {
+        name: min(costs.ceiling[name], max(costs.floor[name], math.floor(omega * width + 0.5))) if width else 0
+        for name, width in survivors.items()
+    }
 
 
 def expand(costs: WidthCosts, survivors: Widths, limits: Mapping[str, float]) -> tuple[float, dict[str, int]]:
-    """The largest ω, from 1 up, for which the multiplied `survivors` are within `limits`; ω and the widths.
+    """The largest ω for which the multiplied `survivors` are within `limits`; ω and the widths.
 
-    `survivors` themselves must be within them.
+    Below 1 where the survivors are not within them. Where no multiple is, ω is 0 and all are as narrow as the table
+    reaches.
     """
+    wider = costs.meets(multiplied(costs, survivors, 1.0), limits)
     # Widths change only where ω times a width crosses a half.
     edges = sorted(
         {
             (count + 0.5) / width
             for name, width in survivors.items()
             if width
-            for count in range(width, costs.ceiling[name])
+            for count in (range(width, costs.ceiling[name]) if wider else range(costs.floor[name], width))
         }
     )
     low, high = -1, len(edges)
@@ -42,7 +48,7 @@ def expand(costs: WidthCosts, survivors: Widths, limits: Mapping[str, float]) ->
             low = middle
         else:
             high = middle
-    omega = _just(edges[low]) if low >= 0 else 1.0
+    omega = _just(edges[low]) if low >= 0 else 1.0 if wider else 0.0
     return omega, multiplied(costs, survivors, omega)
 
 

@@ -6,6 +6,7 @@ budget (`shrink`); where it rounds layers one by one, widths are whole by group 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
@@ -19,13 +20,19 @@ from hwaware.compression.train import fit
 from hwaware.errors import ModelError
 from hwaware.graph.model import GraphModel
 
+# What later rounds shrink to, as a share of the limits, before they expand again.
+AGAIN = 0.8
+
+# aim(cost of the whole model, its limit): what to shrink to.
+Aim = Callable[[float, float], float]
+
 # begin(search, prepared, model, limits, steps): what trains along, made for one round.
 Begin = Callable[[Search, Prepared, GraphModel, Mapping[str, float], int | None], Pruner]
 
 
 def morphnet(search: Search, model: GraphModel) -> Found:
     """`model` shrunk and expanded; trained weights of what stayed, none of it fine-tuned."""
-    return rounds(search, model, _begin)
+    return rounds(search, model, _begin, _half_way)
 
 
 def _begin(
@@ -35,8 +42,20 @@ def _begin(
     return Shrinker(values, prepared.costs, limits, steps, search.options.regulariser)
 
 
-def rounds(search: Search, model: GraphModel, begin: Begin) -> Found:
-    """All rounds, each of which prunes the model of the one before with what `begin` gives."""
+def _half_way(whole: float, limit: float) -> float:
+    return max(limit, math.sqrt(whole * limit))
+
+
+def all_the_way(whole: float, limit: float) -> float:
+    """To the limit."""
+    return limit
+
+
+def rounds(search: Search, model: GraphModel, begin: Begin, aim: Aim = all_the_way) -> Found:
+    """All rounds, each of which prunes the model of the one before with what `begin` gives.
+
+    `aim(whole, limit)` is how far, for a cost that is limited, where no overshoot was asked for.
+    """
     first = prepared = search.prepare(model)
     full = dict(first.costs.full)
     widths = dict(full)
@@ -48,7 +67,7 @@ def rounds(search: Search, model: GraphModel, begin: Begin) -> Found:
             if again is None:
                 break
             prepared, names = again
-        pruner, done = _round(search, prepared, model, begin, number)
+        pruner, done = _round(search, prepared, model, begin, aim, number)
         for name, found in done.origins.items():
             origins[names[name]] = [None if at is None else origins[names[name]][at] for at in found]
             widths[names[name]] = done.widths[name]
@@ -64,14 +83,20 @@ def rounds(search: Search, model: GraphModel, begin: Begin) -> Found:
     )
 
 
-def _round(search: Search, prepared: Prepared, model: GraphModel, begin: Begin, number: int) -> tuple[Pruner, Cut]:
-    count = search.options.rounds
+def _round(
+    search: Search, prepared: Prepared, model: GraphModel, begin: Begin, aim: Aim, number: int
+) -> tuple[Pruner, Cut]:
+    count, overshoot = search.options.rounds, search.options.overshoot
     epochs = max(1, (number + 1) * search.epochs // count - number * search.epochs // count)
-    floor = prepared.costs.costs(prepared.costs.least())
-    target = {
-        name: min(limit, max(limit * search.options.overshoot, getattr(floor, name)))
-        for name, limit in search.limits.items()
-    }
+    target = {}
+    for name, limit in search.limits.items():
+        if overshoot is None:
+            whole = prepared.costs.cost(name, prepared.costs.full)
+            wanted = limit * AGAIN if number else aim(whole, limit)
+        else:
+            wanted = limit * overshoot
+        floor = prepared.costs.cost(name, prepared.costs.least())
+        target[name] = max(wanted, min(limit, floor))
     training = GraphModel(prepared.graph, model.example_inputs)
     pruner = begin(search, prepared, training, target, search.steps(epochs))
     costs = prepared.costs

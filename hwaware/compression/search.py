@@ -27,13 +27,15 @@ class Options:
     """How to search.
 
     `regulariser` says what a channel costs while shrinking. There are `rounds` of shrinking and expansion; each
-    shrinks to `overshoot` times the limits and expands to the limits.
+    shrinks to `overshoot` times the limits and expands to the limits. Above 1 the last part of the way is a multiplier
+    of all widths. Without, MorphNet shrinks half of the way, as a geometric mean has it: what training takes away
+    decides the proportions, and taken too far leaves first layers of a channel or two.
     """
 
     selection: Selection = field(default_factory=Selection)
     regulariser: Regulariser = BY_LIMITS
     rounds: int = 1
-    overshoot: float = 1.0
+    overshoot: float | None = None
     precision: PrecisionName = "float32"
 
 

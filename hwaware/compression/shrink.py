@@ -89,8 +89,9 @@ class Shrinker:
         count = self._must_go(order)
         return order[count - 1][0] if count else 0.0
 
-    def finish(self) -> dict[str, int]:
-        """Bury what must still go, in the order of r/D; the widths that are left meet the budget."""
+    def finish(self, limits: Mapping[str, float] | None = None) -> dict[str, int]:
+        """Bury what must still go, in the order of r/D; the widths left meet what was aimed at, or `limits`."""
+        self.limits = self.limits if limits is None else limits
         self._slopes = self._worth()
         order = self._order()
         for _, name, number in order[: self._must_go(order)]:

@@ -129,7 +129,7 @@ def test_bad_input_is_one_line_and_nothing_half_written(
         ("--budget", "latency=60%", "--table", "a", "--seed", "-1"),
         ("--budget", "latency=60%", "--table", "a", "--lr", "nan"),
         ("--budget", "latency=60%", "--table", "a", "--rounds", "0"),
-        ("--budget", "latency=60%", "--table", "a", "--overshoot", "2"),
+        ("--budget", "latency=60%", "--table", "a", "--overshoot", "0"),
         ("--budget", "latency=60%", "--table", "a", "--grow", "0.5"),
         ("--budget", "latency=60%", "--table", "a", "--values", "magic"),
     ],

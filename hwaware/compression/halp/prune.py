@@ -77,8 +77,9 @@ class HalpPruner:
         """How many channels of every group are alive."""
         return {name: int(alive.sum()) for name, alive in self.alive.items()}
 
-    def finish(self) -> dict[str, int]:
+    def finish(self, limits: Mapping[str, float] | None = None) -> dict[str, int]:
         """Prune to the limits, if a phase was too short for all rounds; the widths that are left."""
+        self.limits = self.limits if limits is None else limits
         if len(self.history) < ROUNDS:
             self._prune(1.0)
         with torch.no_grad():

@@ -13,6 +13,8 @@ from hwaware.compression.quantize.calibrate import calibrate
 from hwaware.compression.quantize.choices import everywhere
 from hwaware.compression.quantize.rewrite import quantized
 from hwaware.errors import TaskError
+from hwaware.graph.ir import Graph
+from hwaware.zoo.batches import Batches
 from tests.compression.quantize.nets import graph_of, images, ready, run, task_of
 
 
@@ -63,6 +65,15 @@ def test_the_ranges_of_all_layers_serve_fewer(name: str) -> None:
     for layer in every:
         quantized(graph, {other: "int8" for other in every if other != layer}, ranges)
         quantized(graph, {layer: "int8p"}, ranges)
+
+
+def test_shuffled_data_gives_the_same_ranges_every_time() -> None:
+    graph, _ = ready("chain")
+    task = task_of(graph)
+    object.__setattr__(task, "train_data", Batches(images(64), torch.zeros(64), 8, seed=3))
+    first = calibrate(graph, task, batches=2, observer="minmax")
+    assert calibrate(graph, task, batches=2, observer="minmax") == first
+    assert calibrate(graph, task, batches=8, observer="minmax") != first
 
 
 def test_constant_activations_calibrate() -> None:
@@ -124,12 +135,17 @@ BAD: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("data", "message"), BAD)
-def test_bad_input_is_one_clear_line(data: Any, message: str) -> None:
+@pytest.fixture(scope="module")
+def doubles() -> Graph:
     torch.manual_seed(0)
     net = Doubles()
     net.conv.weight.data.abs_()
-    graph = graph_of(net, 3, 8, 8)
+    return graph_of(net, 3, 8, 8)
+
+
+@pytest.mark.parametrize(("data", "message"), BAD)
+def test_bad_input_is_one_clear_line(doubles: Graph, data: Any, message: str) -> None:
+    graph = doubles
     task = task_of(graph)
     object.__setattr__(task, "train_data", data)
     with pytest.raises(TaskError) as caught:
