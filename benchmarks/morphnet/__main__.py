@@ -118,7 +118,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--flops-shares", nargs="+", type=float, default=FLOPS_SHARES, help="budgets of FLOPs")
     parser.add_argument("--parts", nargs="+", choices=tuple(_PARTS), default=list(_PARTS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=20, help="of final training (and at least of the first)")
     parser.add_argument("--images", type=int, default=0, help="training images to take (0: all)")
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args()

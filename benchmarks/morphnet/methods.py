@@ -1,4 +1,6 @@
-"""The ways to a narrower net that are compared, all from the same trained net and with the same training.
+"""The ways to a narrower net that are compared, all from the same trained net and with the same final training.
+
+As in the paper, what it takes to find a structure comes before that.
 
 `table`: MorphNet on measured latency. `flops`: MorphNet on FLOPs, as published. `uniform`: one width multiplier for all
 groups, of each group the channels with the largest values. `halp`: the knapsack of saliencies on measured latency.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from hwaware.compression.budget import Budget
 from hwaware.compression.channel_values import channel_values
-from hwaware.compression.compress import compress
+from hwaware.compression.compress import SHRINK_SHARE, compress
 from hwaware.compression.expand import multiplied
 from hwaware.compression.prepare import Prepared, Selection, prepare
 from hwaware.compression.task import Task, evaluate
@@ -26,20 +28,24 @@ COUNTING = ("flops", "uniform")  # whose budgets are shares of FLOPs
 def narrowed(
     method: str, task: Task, source: CostModel, share: float, *, seed: int, epochs: int, lr: float
 ) -> tuple[GraphModel, float]:
-    """The trained net at `share` (0 to 1) of its latency, or of its FLOPs for those that count them; its metric."""
+    """The trained net at `share` (0 to 1) of its latency, or of its FLOPs for those that count them; its metric.
+
+    It is trained for `epochs` once its structure is found.
+    """
     text = f"{100 * share:g}%"
     if method == "uniform":
         return _uniform(task, source, share, seed=seed, epochs=epochs, lr=lr)
     budget = Budget(flops=text) if method == "flops" else Budget(latency=text)
     name = "halp" if method == "halp" else "morphnet"
-    result = compress(task, source, budget, method=name, seed=seed, epochs=epochs, lr=lr)
+    both = round(epochs / (1 - SHRINK_SHARE))
+    result = compress(task, source, budget, method=name, seed=seed, epochs=both, lr=lr)
     return result.model, result.metric
 
 
 def _uniform(
     task: Task, source: CostModel, share: float, *, seed: int, epochs: int, lr: float
 ) -> tuple[GraphModel, float]:
-    """The widest multiplier within `share` of the FLOPs; all `epochs` go to fine-tuning, as nothing is searched."""
+    """The widest multiplier within `share` of the FLOPs, fine-tuned."""
     whole = GraphModel(capture_batched(task.model, task.example_inputs), task.example_inputs).eval()
     prepared = prepare(whole, source, Selection())
     widths = _widest(prepared, share)

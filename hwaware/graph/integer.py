@@ -127,13 +127,13 @@ def decode_int4(packed: Tensor, scale: Tensor, shape: list[int], group: int) -> 
 
     A row is an output channel's weights in the order (height, width, input channel), or (input) of a dense layer; its
     last group may be shorter. `packed` is uint8 (K, bytes of a row), the low half of a byte first, with 8 added;
-    `scale` is float32 (K, groups of a row).
+    `scale` is float16 or float32 (K, groups of a row); kernels keep it as float16.
     """
     rows = torch.stack([packed & 15, packed >> 4], -1).flatten(1).to(torch.float32) - 8
     count = 1
     for size in shape[1:]:
         count *= size
-    wide = rows[:, :count] * scale.repeat_interleave(group, 1)[:, :count]
+    wide = rows[:, :count] * scale.to(torch.float32).repeat_interleave(group, 1)[:, :count]
     if len(shape) < 3:
         return wide.reshape(shape)
     return wide.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1).contiguous()

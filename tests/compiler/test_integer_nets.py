@@ -117,7 +117,7 @@ def test_weights_are_that_small_in_the_artifact(precision: Precision, most: floa
     sizes = []
     for name, model in (("float", layer), (precision, small)):
         artifact = build_artifact(model, (x,), target, tmp_path / name, name=name)
-        (found,), lines = run_model(artifact, (x,), tmp_path)
+        (found,), _ = run_model(artifact, (x,), tmp_path)
         with torch.no_grad():
             assert relative_error(found, model(x).numpy()) < TOLERANCE
         sizes.append((artifact.path / "weights.bin").stat().st_size)

@@ -45,7 +45,7 @@ def test_stored_weights_leave_activations_alone() -> None:
 
 
 def test_a_mixture_has_layers_of_several_kinds_and_is_the_same_again() -> None:
-    one, same = (mixed(_graph(), ("int8p",), random.Random(3)) for _ in range(2))
+    one, same = (mixed(_graph(), ("int8p",), random.Random(3)) for _ in range(2))  # noqa: S311
     assert {read for _, read, _ in _types(one)} == {"float32", "uint8"}
     assert [op.workload.key for op in lower(one).ops] == [op.workload.key for op in lower(same).ops]
 

@@ -74,18 +74,21 @@ def refusal(graph: Graph, node: Node, precision: Precision) -> str | None:
         return f"its numbers are {str(weight.dtype).removeprefix('torch.')}, not float32"
     if weight.numel() == 0:
         return "it has no weights"
-    if precision == "float16":
+    if precision in ("float16", "weight4"):  # those of 4 bits have scales in float16
         largest = float(weight.abs().max())
         return f"its weight {largest:g} is beyond float16" if largest > _MOST_HALF else None
-    return _no_integers(graph, node, weight.numel() // len(weight)) if precision in INTEGER else None
+    return no_integers(graph, node, weight.numel() // len(weight)) if precision in INTEGER else None
 
 
-def _no_integers(graph: Graph, node: Node, products: int) -> str | None:
+def no_integers(graph: Graph, node: Node, products: int) -> str | None:
+    """Why `node`, whose sums are of so many products, cannot compute in integers, None where it can."""
     if node.op not in LINEAR and node.op != "conv2d.default":
         return f"{node.op.partition('.')[0]} has no integer kernel; weight8, weight4 and float16 are possible"
     if isinstance(node.args.get("padding"), str):
         return f"padding={node.args['padding']!r} is not numbers"
     name = optional_ref(node, "input")
+    if name in graph.tensors:
+        return "its input is a constant"
     if name is None or (node.op not in LINEAR and len(graph.specs[name].shape) != 4):
         return "its input has no batch dimension"
     if products * 127 * LEVELS + MOST_BIAS >= 1 << 31:

@@ -42,7 +42,7 @@ class Draft:
 
     def add(self, name: str, op: str, args: Mapping[str, Arg], spec: Spec, path: str) -> str:
         """Add a new node; its name is `name`, numbered where that is taken."""
-        name = self._free(name)
+        name = self.free(name)
         self._values.add(name)
         self._nodes.append(Node(name, op, {key: self._read(arg, {}) for key, arg in args.items()}, spec, path))
         return name
@@ -56,7 +56,7 @@ class Draft:
 
     def own(self, name: str, tensor: Tensor, *, trained: bool = False) -> str:
         """Store `tensor` apart, even from an equal one, for a single reader."""
-        name = self._free(name)
+        name = self.free(name)
         self._tensors[name] = tensor
         if trained:
             self._trained.add(name)
@@ -87,7 +87,8 @@ class Draft:
             return tuple(self._read(item, sources) for item in arg)
         return arg
 
-    def _free(self, name: str) -> str:
+    def free(self, name: str) -> str:
+        """`name`, numbered where that is taken."""
         taken = self._values | self._tensors.keys()
         if name not in taken:
             return name

@@ -55,7 +55,7 @@ def equalised(graph: Graph) -> Graph:
         if name is not None
     }
     for _ in range(_ROUNDS):
-        if all(_balance(tensors, pair) < _SETTLED for pair in found):
+        if max([_balance(tensors, pair) for pair in found], default=0.0) < _SETTLED:
             break
     changed = {name: tensor.to(graph.tensors[name].dtype) for name, tensor in tensors.items()}
     return replace(graph, tensors={**graph.tensors, **changed})
@@ -103,7 +103,6 @@ def _balance(tensors: dict[str, Tensor], pair: Pair) -> float:
     first, second = made.flatten(1).abs().amax(1), grouped.abs().amax((1, 3)).flatten()
     both = (first > 0) & (second > 0)
     scale = torch.where(both, (first / torch.where(both, second, 1.0)).sqrt(), 1.0)
-    scale = torch.where(both, scale, 1.0)
     tensors[pair.weight] = made / scale.reshape(-1, *[1] * (made.dim() - 1))
     if pair.bias is not None:
         tensors[pair.bias] = tensors[pair.bias] / scale

@@ -61,18 +61,18 @@ def placement(graph: Graph, integer: Callable[[str], bool]) -> Placement:
     def spared(reader: Node, name: str) -> bool:
         if integer(reader.name) and optional_ref(reader, "input") == name:
             return True
-        return reader.name in moved or (reader.name in easy and _moves(graph, reader) and reader.op not in _JOINS)
+        return reader.name in moved or (reader.name in easy and moves(graph, reader) and reader.op not in _JOINS)
 
     for node in reversed(graph.nodes):
         readers = users[node.name]
         if node.name not in graph.outputs and all(spared(r, node.name) or r.op in ELEMENTWISE for r in readers):
             easy.add(node.name)
-        if node.name in easy & wanted and _moves(graph, node):
+        if node.name in easy & wanted and moves(graph, node):
             moved.add(node.name)
             wanted |= set(node.refs())
     # What only elementwise operators read moves as well, where what it reads exists as levels only.
     for node in graph.nodes:
-        if node.name in easy and _moves(graph, node) and node.op not in _JOINS and next(node.refs()) in easy & wanted:
+        if node.name in easy and moves(graph, node) and node.op not in _JOINS and next(node.refs()) in easy & wanted:
             moved.add(node.name)
             wanted.add(node.name)
     floats = {
@@ -83,7 +83,7 @@ def placement(graph: Graph, integer: Callable[[str], bool]) -> Placement:
     return Placement(frozenset(wanted - moved), frozenset(moved), frozenset(floats), _roots(graph, wanted, moved))
 
 
-def _moves(graph: Graph, node: Node) -> bool:
+def moves(graph: Graph, node: Node) -> bool:
     """Whether `node` computes on levels what it computes on their values."""
     if node.op not in _SINGLE | _JOINS | PADDING or node.spec.dtype != "float32":
         return False

@@ -104,7 +104,8 @@ class _Integer(Writer):
             op, args = "hwaware.decode_half", {"half": Ref(tensor(name, weight.to(torch.float16)))}
         else:
             levels = format_of(precision, self.group).levels(weight, self.scales[node.name])
-            scale = Ref(tensor(beside(name, "weight_scale"), self.scales[node.name]))
+            kept = self.scales[node.name].to(torch.float16 if precision == "weight4" else torch.float32)
+            scale = Ref(tensor(beside(name, "weight_scale"), kept))
             if precision == "weight8":
                 op, args = "hwaware.decode_int8", {"levels": Ref(tensor(name, levels.to(torch.int8))), "scale": scale}
             else:

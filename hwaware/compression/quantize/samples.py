@@ -15,8 +15,13 @@ from hwaware.graph.ir import Graph, Spec
 def samples(graph: Graph, task: Task, batches: int) -> Iterator[tuple[Tensor, ...]]:
     """The inputs of the first `batches` training batches, without their targets.
 
+    Data that shuffles by epoch is set to epoch 0, so that they are the same every time.
+
     Raises TaskError where there are none, or where they have another number, shape or type than `graph` takes.
     """
+    setter = getattr(task.train_data, "set_epoch", None)
+    if callable(setter):
+        setter(0)
     count = 0
     for index, batch in enumerate(islice(task.train_data, batches)):
         inputs, _ = unpack(task, batch, "train_data")

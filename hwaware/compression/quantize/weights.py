@@ -17,8 +17,10 @@ from torch.nn import functional
 from hwaware.compression.quantize.affine import SMALLEST
 from hwaware.compression.quantize.pairs import MOST_OF_A_PAIR, within_pairs
 
-GROUP = 32  # weights that share a scale where a row has several
-_TRIED = 40  # scales, on either side of the one that clips nothing
+# Weights that share a scale where a row has several: 4 bits and a float16 scale are 13.3 % of float32.
+GROUP = 64
+_COARSE, _FINE = 16, 6  # steps of the search, and parts of one around the best
+_LEAST_HALF, _MOST_HALF = 2.0**-24, 65504.0
 _NARROWEST = 0.4  # of the scale that clips nothing
 
 
@@ -76,14 +78,23 @@ class Format:
         unit = torch.where(small, 1.0, whole)
         flat, lowest = flat / unit.unsqueeze(1), floor / unit
         best, error = lowest, torch.full_like(lowest, torch.inf)
-        shares = [*torch.linspace(_NARROWEST, 1.0, _TRIED).tolist(), *torch.linspace(self.widest, 1.0, _TRIED).tolist()]
-        for share in dict.fromkeys(shares):
-            scale = lowest.clamp(min=share)
-            ticks = scale.unsqueeze(1)
-            found = (self.nearest(flat / ticks) * ticks - flat).square().sum(1)
-            best, error = torch.where(found < error, scale, best), found.minimum(error)
+        step = (self.widest - _NARROWEST) / _COARSE
+        coarse = [1.0, *(self.widest - step * count for count in range(_COARSE + 1))]
+        for share in coarse:
+            best, error = self._better(flat, lowest.clamp(min=share), best, error)
+        middle = best
+        for count in range(1, _FINE):
+            for sign in (-1, 1):
+                tried = (middle + sign * count * step / _FINE).maximum(lowest)
+                best, error = self._better(flat, tried, best, error)
         best = torch.where(small, floor, (best * unit).maximum(floor))
-        return best if self.group is None else best.reshape(parts.shape[:2])
+        return best if self.group is None else _half(best).reshape(parts.shape[:2])
+
+    def _better(self, flat: Tensor, scale: Tensor, best: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+        """The better of `scale` and the `best` so far for each of the rows `flat`, and its squared error."""
+        ticks = scale.unsqueeze(1)
+        found = (self.nearest(flat / ticks) * ticks - flat).square().sum(1)
+        return torch.where(found < error, scale, best), found.minimum(error)
 
 
 FULL = Format(-127, 127)
@@ -109,6 +120,11 @@ def weight_of(rows: Tensor, shape: torch.Size) -> Tensor:
     if len(shape) < 3:
         return rows.reshape(shape)
     return rows.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1).contiguous()
+
+
+def _half(scale: Tensor) -> Tensor:
+    """The nearest scale that float16 has, above 0 and finite."""
+    return scale.clamp(max=_MOST_HALF).to(torch.float16).float().clamp(min=_LEAST_HALF)
 
 
 def _grouped(rows: Tensor, group: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from hwaware.compression.quantize.affine import SMALLEST
 from hwaware.compression.quantize.int4 import packed
 from hwaware.compression.quantize.pairs import within_pairs
-from hwaware.compression.quantize.weights import FULL, INT4, PAIRED, Format, format_of, rows_of, weight_of
+from hwaware.compression.quantize.weights import FULL, GROUP, INT4, PAIRED, Format, format_of, rows_of, weight_of
 from hwaware.graph.integer import decode_int4, decode_int8
 
 SHAPES = st.sampled_from([(1, 1), (3, 7), (2, 3, 3, 3), (4, 1, 3, 3), (2, 5, 2), (1, 33, 1, 1), (2, 64)])
@@ -112,7 +112,7 @@ def test_the_search_is_no_worse_than_clipping_nothing(weight: Tensor, form: Form
 def test_the_search_clips_outliers_where_that_pays() -> None:
     weight = torch.randn(4, 512, generator=torch.Generator().manual_seed(0)).clamp(-3, 3)
     weight[:, 0] = 20.0
-    whole = weight.unflatten(1, (16, 32)).abs().amax(2) / 7
+    whole = weight.unflatten(1, (-1, GROUP)).abs().amax(2) / 7
     plain = INT4.spread(whole, 512)
     kept = ((weight / plain).round() * plain - weight).square().sum(1)
     assert bool((error(INT4, weight, INT4.scale(weight)) < 0.97 * kept).all())
