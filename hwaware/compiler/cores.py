@@ -9,6 +9,8 @@ ncnn's "arm a53 a55 dual issue".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hwaware.compiler.target import Target
 
 # Beyond the baseline, nothing a kernel in float32 needs: code for one core runs on every core of its family.
@@ -59,6 +61,33 @@ TARGETS = (
         lanes=1, registers=24, fma_cycles=1.0, loads_per_cycle=1.0,
     ),
 )  # fmt: skip
+
+
+def _with(name: str, of: str, features: tuple[str, ...], needs: set[str]) -> Target:
+    """The target `of` with instructions for 8-bit integers: code in float32 and its tiles stay what they are."""
+    base = next(target for target in TARGETS if target.name == of)
+    left_out = {feature.replace("+", "-") for feature in features}
+    kept = tuple(feature for feature in base.features if feature not in left_out)
+    return replace(base, name=name, features=(*kept, *features), needs=base.needs | needs)
+
+
+def _dotprod(of: str) -> Target:
+    return _with(f"{of}-dotprod", of, ("+dotprod",), {"asimddp"})
+
+
+def _i8mm(of: str) -> Target:
+    return _with(f"{of}-i8mm", of, ("+dotprod", "+i8mm"), {"asimddp", "i8mm"})
+
+
+# By the name of the target they extend, the one to take first if the device has what it needs.
+EXTENDED = {
+    "x86_64-avx512": (_with("x86_64-avx512vnni", "x86_64-avx512", ("+avx512vnni",), {"avx512_vnni"}),),
+    "x86_64-avx2": (_with("x86_64-avxvnni", "x86_64-avx2", ("+avxvnni",), {"avx_vnni"}),),
+    "aarch64": (_i8mm("aarch64"), _dotprod("aarch64")),
+    "aarch64-a55": (_dotprod("aarch64-a55"),),
+    "aarch64-a72": (_dotprod("aarch64-a72"),),  # Cortex-A75
+    "aarch64-a76": (_i8mm("aarch64-a76"), _dotprod("aarch64-a76")),
+}
 
 FAMILIES = {
     "x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
-from hwaware.compiler.cores import CORES, FAMILIES, TARGETS
+from hwaware.compiler.cores import CORES, EXTENDED, FAMILIES, TARGETS
 from hwaware.compiler.target import CPU, GPU, Target
 from hwaware.errors import BuildError
 
@@ -15,6 +16,7 @@ __all__ = [
     "ARCH",
     "Target",
     "base_target",
+    "for_integers",
     "host_machine",
     "plain_target",
     "restored_target",
@@ -25,7 +27,7 @@ __all__ = [
 # What the identity of a GPU's target has beyond a processor's.
 ARCH = "arch"
 
-_BASES = {target.name: target for target in TARGETS}
+_BASES = {target.name: target for target in (*TARGETS, *chain.from_iterable(EXTENDED.values()))}
 
 
 def base_target(name: str) -> Target:
@@ -84,6 +86,15 @@ def target_for(
     base = next((target for target in able if target.name == named), able[0])
     sizes = caches or {}
     return replace(base, l1=sizes.get(1, base.l1), l2=sizes.get(2, base.l2))
+
+
+def for_integers(target: Target, features: frozenset[str]) -> Target:
+    """`target` with the instructions for 8-bit integers that a device with these `features` has.
+
+    Code in float32 is the same by both, and by `target` alone it runs on more devices.
+    """
+    found = next((each for each in EXTENDED.get(target.name, ()) if each.needs <= features), target)
+    return replace(found, l1=target.l1, l2=target.l2)
 
 
 def host_machine() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,8 +12,9 @@ from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape, dense_shape
 from hwaware.compiler.schedules.direct import DirectPlan
 from hwaware.compiler.schedules.integer.biases import Constants, biases, given_back
-from hwaware.compiler.schedules.integer.dots import LEAST_LANES, Dot, dot_of
+from hwaware.compiler.schedules.integer.dots import LEAST_LANES, Dot
 from hwaware.compiler.schedules.integer.tile import IntegerTile
+from hwaware.compiler.schedules.integer.ways import IntegerTarget, dot_of
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, fitted, ranked_tiles
 from hwaware.compiler.targets import Target
 from hwaware.graph.workload import PAIRED, Workload
@@ -24,8 +25,8 @@ _TILES = 4
 def integer_candidates(workload: Workload, target: Target) -> list[Choice]:
     """Register tiles of several shapes, and both orders of loops for the first."""
     shape = _shape(workload)
-    room = _with_room(target, _dot(workload, target))
-    tiles = ranked_tiles(*_extents(shape), room)[:_TILES]
+    room = IntegerTarget.of(target, _dot(workload, target))
+    tiles = ranked_tiles(*_extents(shape), room, _spacing(workload, shape))[:_TILES]
     choices = [Choice.of("integer", positions=tile.positions, vectors=tile.vectors) for tile in tiles]
     if shape.positions > 1:
         choices.insert(1, choices[0].replaced(weights=int(not _outside(shape, tiles[0], target))))
@@ -52,8 +53,8 @@ class Tiling:
 def integer_tiling(workload: Workload, target: Target, choice: Choice) -> Tiling:
     """How `choice` writes `workload` at its widths."""
     dot, shape = _dot(workload, target), _shape(workload)
-    room = _with_room(target, dot)
-    best = ranked_tiles(*_extents(shape), room)[0]
+    room = IntegerTarget.of(target, dot)
+    best = ranked_tiles(*_extents(shape), room, _spacing(workload, shape))[0]
     wanted = Tile(choice.get("positions", best.positions), choice.get("vectors", best.vectors))
     tile = fitted(wanted, *_extents(shape), room)
     blocks = channel_blocks(shape.kg, tile.vectors, target.lanes, LEAST_LANES)
@@ -70,7 +71,7 @@ def integer(builder: KernelBuilder) -> Kernel:
     shape, dot, blocks, joined = tiling.shape, tiling.dot, tiling.blocks, tiling.joined
     packed = shape.groups * tiling.steps * sum(block.count * block.padded for block in blocks)
     channels = shape.groups * shape.kg + target.lanes
-    weight = builder.constant("weight", packed, partial(_pack, shape, blocks, dot.depth, joined), "int8")
+    weight = builder.constant("weight", packed, partial(_pack, shape, blocks, dot, joined), "int8")
     bias = builder.constant("bias", channels, biases(channels, dot.offset), "int32")
     outside = None
     if not (shape.rows.always_inside() and shape.columns.always_inside()):
@@ -92,12 +93,7 @@ def integer(builder: KernelBuilder) -> Kernel:
 
 
 def _dot(workload: Workload, target: Target) -> Dot:
-    return dot_of(target, bool(dict(workload.attrs).get(PAIRED, False)))
-
-
-def _with_room(target: Target, dot: Dot) -> Target:
-    """The target without the registers that multiplying takes."""
-    return replace(target, registers=max(4, target.registers - dot.spare), lane_fma=1)
+    return dot_of(target, bool(dict(workload.attrs).get(PAIRED, False)), _shape(workload).positions)
 
 
 def _shape(workload: Workload) -> ConvShape:
@@ -106,6 +102,11 @@ def _shape(workload: Workload) -> ConvShape:
 
 def _extents(shape: ConvShape) -> tuple[int, int]:
     return min(shape.columns.out, 4096), shape.kg
+
+
+def _spacing(workload: Workload, shape: ConvShape) -> int:
+    """Bytes between the inputs of neighbouring output positions."""
+    return workload.in_pitch * shape.columns.stride
 
 
 def _outside(shape: ConvShape, tile: Tile, target: Target) -> bool:
@@ -127,11 +128,12 @@ def _row_steps(shape: ConvShape, depth: int, joined: bool) -> int:
 
 
 def _pack(
-    shape: ConvShape, blocks: tuple[ChannelBlock, ...], depth: int, joined: bool, constants: Constants
+    shape: ConvShape, blocks: tuple[ChannelBlock, ...], dot: Dot, joined: bool, constants: Constants
 ) -> np.ndarray:
-    """(K, C/g, R, S) levels as ``[group][block][r][s][c / depth][vector][lane][c % depth]``, padding zero."""
+    """(K, C/g, R, S) levels as ``[group][block][r][s][c / depth][vector]``, of each vector in the dot's order."""
+    depth, weight = dot.depth, constants["weight"]
     rows, columns = shape.rows.taps, shape.columns.taps
-    weight = constants["weight"].reshape(shape.groups, shape.kg, shape.cg, rows, columns).transpose(0, 1, 3, 4, 2)
+    weight = weight.reshape(shape.groups, shape.kg, shape.cg, rows, columns).transpose(0, 1, 3, 4, 2)
     runs = weight.reshape(shape.groups, shape.kg, rows, 1, -1) if joined else weight
     runs = np.pad(runs, [(0, 0)] * 4 + [(0, -runs.shape[-1] % depth)])
     runs = runs.reshape(shape.groups, shape.kg, -1, depth)
@@ -142,5 +144,5 @@ def _pack(
                 start = block.start + index * block.valid
                 part = runs[group, start : start + block.valid]
                 part = np.pad(part, ((0, block.padded - block.valid), (0, 0), (0, 0)))
-                parts.append(part.transpose(1, 0, 2).reshape(-1))
+                parts.append(dot.order(part.transpose(1, 0, 2)).reshape(-1))
     return np.concatenate(parts).astype(np.int8)

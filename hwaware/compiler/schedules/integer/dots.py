@@ -1,130 +1,100 @@
 """How processors multiply 8-bit integers: products of a few neighbouring input channels added up in int32 lanes.
 
 A step takes `depth` input channels of one position, repeated over all lanes, and `depth` weights a lane. Every way is
-exact: no intermediate sum of 16 bits can overflow, which is why `pairs` needs weights that are bounded in pairs.
+exact: no sum of 16 bits can overflow on the way, as is shown beside each that has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import tirx
+from tvm.tirx import Shuffle
 
-from hwaware.compiler.target import Target
-from hwaware.compiler.tir import Expr, cast, const, splat
+from hwaware.compiler.tir import Expr, cast, const
 
 Vectors = tuple[Expr, ...]
+Levels = Sequence[Expr | None]
+# (offset, count) -> `count` neighbouring elements from `offset` on.
+Read = Callable[[int, int], Expr]
+# (positions, vectors) -> how many of something a tile takes.
+OfTile = Callable[[int, int], int]
+
+# No vector of sums is narrower than what processors' instructions take.
+LEAST_LANES = 4
+# XOR of a word with this takes 128 off each of its four bytes, and makes them signed.
+_SIGNS = -0x7F7F7F80
+_WORD = 4  # bytes
+
+
+def _as_they_are(weights: np.ndarray) -> np.ndarray:
+    return weights
 
 
 @dataclass(frozen=True)
 class Dot:
-    """One way. `inputs(bits, lanes)` turns `depth` uint8 channels, given as one integer, into vectors; `weights(w,
-    lanes)` does so with `depth` · `lanes` int8 weights; `add(sum, inputs, weights, lanes)` is the sum and the products.
+    """One way.
 
-    `offset` is subtracted from each input on the way; `spare` are registers that it needs beside those of a tile.
+    `inputs(levels, step, lanes)` turns `depth` channels into vectors: those of step `step` of the `levels` of each of
+    the positions that are multiplied `together`, None where there is none. `weights(read, lanes)` reads
+    `depth` · `lanes` int8 weights, which lie as `order` leaves an array (…, lane, channel) of them.
+    `add(sum, inputs, weights, lanes)` is the sum and the products.
+
+    One load brings a position's channels for `ahead` steps. `offset` is subtracted from each input, which makes it
+    signed. A tile of so many positions and vectors of output channels takes `registers`, and each of its steps
+    `instructions` beside loads; `room` are the registers there are where code in float32 is left fewer.
     """
 
     depth: int
-    inputs: Callable[[Expr, int], Vectors]
-    weights: Callable[[Expr, int], Vectors]
+    inputs: Callable[[Levels, int, int], Vectors]
+    weights: Callable[[Read, int], Vectors]
     add: Callable[[Expr, Vectors, Vectors, int], Expr]
+    registers: OfTile
+    instructions: OfTile
+    order: Callable[[np.ndarray], np.ndarray] = _as_they_are
+    together: int = 1
+    ahead: int = 1
     offset: int = 0
-    spare: int = 0
+    room: int = 0
+
+    def levels(self, read: Read, count: int) -> Expr:
+        """`count` neighbouring uint8 less the offset, four an int32 of a vector; zeros fill the last step."""
+        if self.depth == 1:
+            return cast("int32", read(0, 1))
+        words = -(-count // self.depth) * self.depth // _WORD
+        if words == 1:
+            bits = _word(read, 0, count)
+        elif count == words * _WORD:
+            bits = tirx.reinterpret(kind("int32", words), read(0, count))
+        else:
+            parts = [_word(read, _WORD * index, count) for index in range(words)]
+            bits = Shuffle(parts, [tirx.const(index, "int32") for index in range(words)])
+        return tirx.bitwise_xor(bits, const(_SIGNS, words, "int32")) if self.offset else bits
 
 
-def dot_of(target: Target, paired: bool) -> Dot:
-    """The fastest way of a target; `paired` says that |a| + |b| ≤ 128 for any two neighbouring weights."""
-    if "+avx512vnni" in target.features:
-        return _VNNI
-    if target.triple.startswith("x86_64") and target.lanes in _MADDUBS:
-        return _PAIRS if paired else _WIDE
-    return _SINGLE
-
-
-def _kind(dtype: str, lanes: int) -> str:
+def kind(dtype: str, lanes: int) -> str:
+    """The type of `lanes` numbers."""
     return f"{dtype}x{lanes}" if lanes > 1 else dtype
 
 
-def _call(dtype: str, lanes: int, name: str, *args: Expr) -> Expr:
-    return tirx.call_llvm_pure_intrin(_kind(dtype, lanes), name, *args)
+def lanes_of(value: Expr) -> int:
+    """How many numbers it has."""
+    return int(value.ty.dtype.lanes)
 
 
-# x86: instructions by the vector's width in bytes.
-_MADDUBS = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
-_MADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
-_DPBUSD = {4: "llvm.x86.avx512.vpdpbusd.128", 8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
-# No vector is narrower than what the instructions above take.
-LEAST_LANES = 4
+def intrinsic(dtype: str, lanes: int, name: str, *args: Expr) -> Expr:
+    """An instruction by LLVM's name of it."""
+    return tirx.call_llvm_pure_intrin(kind(dtype, lanes), f"llvm.{name}", *args)
 
 
-def _wide(value: Expr, lanes: int, dtype: str) -> Expr:
-    return tirx.reinterpret(_kind(dtype, lanes), value)
-
-
-def _bytes(bits: Expr, lanes: int) -> Vectors:
-    return (_wide(splat(bits, lanes), 4 * lanes, "uint8"),)
-
-
-def _pairs_add(total: Expr, x: Vectors, w: Vectors, lanes: int) -> Expr:
-    # u8 · s8 in pairs: at most 255 · 128 = 32640 < 2¹⁵ of bounded weights.
-    pairs = _call("int16", 2 * lanes, _MADDUBS[lanes], x[0], w[0])
-    return total + _call("int32", lanes, _MADDWD[lanes], pairs, const(1, 2 * lanes, "int16"))
-
-
-def _halves(bits: Expr, lanes: int) -> Vectors:
-    """Channels 0 and 2, and 1 and 3, as 16-bit numbers."""
-    whole = splat(bits, lanes)
-    low = tirx.bitwise_and(whole, const(0x00FF00FF, lanes, "int32"))
-    high = tirx.bitwise_and(tirx.shift_right(whole, const(8, lanes, "int32")), const(0x00FF00FF, lanes, "int32"))
-    return _wide(low, 2 * lanes, "int16"), _wide(high, 2 * lanes, "int16")
-
-
-def _weight_halves(w: Expr, lanes: int) -> Vectors:
-    words = _wide(w, 2 * lanes, "int16")
-    eight = const(8, 2 * lanes, "int16")
-    return tirx.shift_right(tirx.shift_left(words, eight), eight), tirx.shift_right(words, eight)
-
-
-def _wide_add(total: Expr, x: Vectors, w: Vectors, lanes: int) -> Expr:
-    # 16-bit numbers: 2 · 255 · 127 in int32.
-    for one, other in zip(x, w, strict=True):
-        total = total + _call("int32", lanes, _MADDWD[lanes], one, other)
-    return total
-
-
-def _vnni_add(total: Expr, x: Vectors, w: Vectors, lanes: int) -> Expr:
-    return _call("int32", lanes, _DPBUSD[lanes], total, x[0], w[0])
-
-
-def _single_add(total: Expr, x: Vectors, w: Vectors, lanes: int) -> Expr:
-    return total + x[0] * w[0]
-
-
-def _number(bits: Expr, lanes: int) -> Vectors:
-    return (splat(bits, lanes),)
-
-
-def _widened(w: Expr, lanes: int) -> Vectors:
-    return (cast("int32", w, lanes),)
-
-
-_PAIRS = Dot(4, _bytes, lambda w, lanes: (w,), _pairs_add, spare=3)
-_WIDE = Dot(4, _halves, _weight_halves, _wide_add, spare=4)
-_VNNI = Dot(4, _bytes, lambda w, lanes: (w,), _vnni_add, spare=1)
-_SINGLE = Dot(1, _number, _widened, _single_add, spare=2)
-
-
-def bits_of(load: Callable[[int, int], Expr], depth: int, valid: int) -> Expr:
-    """`depth` neighbouring uint8 as one integer; the last `depth` - `valid` are 0.
-
-    `load(offset, count)` reads `count` of them from `offset` on.
-    """
-    if depth == 1:
-        return cast("int32", load(0, 1))
-    if valid == depth:
-        return tirx.reinterpret("int32", load(0, depth))
-    total = cast("int32", load(0, 1))
-    for index in range(1, valid):
-        total = tirx.bitwise_or(total, tirx.shift_left(cast("int32", load(index, 1)), tirx.const(8 * index, "int32")))
+def _word(read: Read, first: int, count: int) -> Expr:
+    """The bytes of `count` from `first` on as one integer; those beyond are 0."""
+    if count - first >= _WORD:
+        return tirx.reinterpret("int32", read(first, _WORD))
+    total = tirx.const(0, "int32")
+    for index in range(max(0, count - first)):
+        byte = cast("int32", read(first + index, 1))
+        total = tirx.bitwise_or(total, tirx.shift_left(byte, tirx.const(8 * index, "int32")))
     return total
