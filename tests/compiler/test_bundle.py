@@ -13,8 +13,12 @@ from hwaware.compiler.choice import Choice, Variant
 from hwaware.compiler.schedules import SCHEDULES, candidates, variant
 from hwaware.compiler.targets import base_target
 from hwaware.errors import BuildError
+from hwaware.graph.capture import capture
 from hwaware.graph.ir import Spec
+from hwaware.graph.lower import lower
 from hwaware.graph.workload import Workload
+from hwaware.profiling.precisions import uniform
+from hwaware.zoo.registry import build
 from tests.compiler.families import FAMILIES, program_of
 from tests.compiler.inprocess import Case, lowered
 from tests.device_agents.building import run_agent
@@ -25,7 +29,9 @@ QUICK = ("--min-time-ms", "0", "--min-count", "1", "--max-count", "1")
 def test_every_schedule_of_every_kind_runs_as_a_cell(tmp_path: Path) -> None:
     target = base_target("x86_64-avx2")
     pairs = Case(nn.Conv2d(26, 26, 3, groups=13).eval(), (torch.randn(1, 26, 7, 5),))
+    small = capture(build("mobilenet_v2_small")[0].eval(), build("mobilenet_v2_small")[1])
     programs = [*(program_of(name, 1)[1] for name in FAMILIES), lowered(pairs)]
+    programs += [lower(uniform(small, precision)) for precision in ("int8", "weight4")]
     workloads = dict.fromkeys(op.workload for program in programs for op in program.ops)
     found: dict[str, list[Variant]] = {}
     for work in workloads:
