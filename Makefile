@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 LITERT := .venv-litert
 # The nets trained here are small: on a busy machine a second OpenMP thread costs ten times what it gains.
 export OMP_NUM_THREADS ?= 1
-# Most of the tests' time is compiling, one core each.
-TEST_WORKERS ?= 2
+# Most of the tests compile on one core; some wait for a board: one more than the two cores of a small machine.
+TEST_WORKERS ?= 3
 
 .PHONY: setup demo test lint bench bench-predict bench-morphnet clean
 

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwaware.api import compile, profile
+    from hwaware.api import compile, measuring, profile
     from hwaware.compiler.artifact import Artifact, load_artifact
     from hwaware.compression.budget import Budget
     from hwaware.compression.compress import compress
@@ -45,6 +45,7 @@ __all__ = [
     "device",
     "load_artifact",
     "measure",
+    "measuring",
     "predict",
     "profile",
 ]
@@ -67,6 +68,7 @@ _HOMES = {
     "device": "hwaware.devices.device:open_device",
     "load_artifact": "hwaware.compiler.artifact",
     "measure": "hwaware.reports.measure",
+    "measuring": "hwaware.api",
     "predict": "hwaware.costs.predict",
     "profile": "hwaware.api",
 }

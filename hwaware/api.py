@@ -12,16 +12,19 @@ import torch
 from torch import nn
 
 from hwaware.compiler.artifact import Artifact, build_artifact
+from hwaware.compression.finish import Measure
 from hwaware.costs.audit import Stored
 from hwaware.costs.predict import predict
 from hwaware.costs.table import CostTable
 from hwaware.devices.device import Device
 from hwaware.errors import MissingCostError
+from hwaware.graph.model import GraphModel
 from hwaware.profiling.precisions import parse_precisions
 from hwaware.profiling.profile import profile as profile_into
 from hwaware.profiling.rounds import MOST_ROUNDS
 from hwaware.profiling.schedules import search_choices, table_choices
 from hwaware.profiling.target import target_of
+from hwaware.reports.measure import measure_in_turn
 
 
 def profile(
@@ -63,6 +66,26 @@ def profile(
         wider=wider,
         precisions=parse_precisions(precisions),
     )
+
+
+def measuring(device: Device, table: CostTable) -> Measure:
+    """For `compress`: compiles models with the schedules of `table` and runs them on `device` in turn.
+
+    Gives the median milliseconds of each, with the table's number of threads.
+    """
+    target = target_of(device, table.manifest.unit)
+    chooser = table_choices(table.of(target.unit), device)
+
+    def measure(models: Sequence[GraphModel]) -> list[float]:
+        with tempfile.TemporaryDirectory(prefix="hwaware-finalists-") as folder:
+            artifacts = []
+            for index, model in enumerate(models):
+                out, name = Path(folder) / f"{index}", f"finalist-{index}"
+                artifacts.append(build_artifact(model, model.example_inputs, target, out, name=name, chooser=chooser))
+            reports = measure_in_turn(artifacts, device, threads=table.manifest.threads)
+        return [report.latency_ms.p50 for report in reports]
+
+    return measure
 
 
 def compile(

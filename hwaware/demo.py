@@ -66,7 +66,7 @@ def run_demo(out: Path, say: Say) -> DemoResult:
         table = _profile(task, device, table_dir)
         say(f"{len(table.rows)} cells in {table_dir}")
         say(f"compressing to {BUDGET} of the latency with measured costs (MorphNet)")
-        result = compress(task, table, Budget(latency=BUDGET))
+        result = compress(task, table, Budget(latency=BUDGET), method="morphnet")
         compressed = out / "compressed"
         save_result(result, compressed)
         say("compiling both with TVM and checking their outputs on this machine")

@@ -51,6 +51,13 @@ class Fields:
         """A finite number in [low, high]."""
         return self._number(name, self.raw(name), low, high)
 
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self.raw(name)
+        if not isinstance(value, bool):
+            raise self.error(name, "must be true or false")
+        return value
+
     def integer(self, name: str, *, low: int = 0) -> int:
         """A whole number of at least `low`."""
         value = self.raw(name)

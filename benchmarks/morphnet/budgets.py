@@ -67,6 +67,6 @@ def _compressed(case: Case, table: Path, folder: Path, share: float) -> str:
     if not (folder / name).exists():
         task, lr = trained(case, 0), rate(case)
         source = CostModel(CostTable.load(table), beyond=False)
-        result = compress(task, source, Budget(latency=f"{100 * share:.4f}%"), epochs=_EPOCHS, lr=lr)
+        result = compress(task, source, Budget(latency=f"{100 * share:.4f}%"), method="morphnet", epochs=_EPOCHS, lr=lr)
         save(result.model, folder / name)
     return name

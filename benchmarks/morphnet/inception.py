@@ -57,6 +57,7 @@ def inception(out: Path) -> str:
         task,
         CostModel(table, beyond=False),
         Budget(latency=f"{100 * SHARE:g}%"),
+        method="morphnet",
         epochs=_EPOCHS,
         lr=_RATE,
         on_progress=lambda phase, done, total, what: print(f"{phase} {done}/{total}: {what}", file=sys.stderr),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwaware.cli.arguments import add_cores, add_unit
 from hwaware.cli.output import emit, note, progress
-from hwaware.cli.search_arguments import add_search, search_options
+from hwaware.cli.search_arguments import add_search, asked_precisions, search_options
 from hwaware.errors import ArtifactError, TableError
 
 if TYPE_CHECKING:
     from hwaware.compression.compress import Result
+    from hwaware.compression.quantize.choices import Precision
     from hwaware.compression.task import Task
     from hwaware.costs.table import CostTable
+    from hwaware.devices.device import Device
 
 HELP = "shrink a task's model to a budget by measured costs"
 EXAMPLE = "hwaware compress zoo:resnet8@digits --device pi4 --budget latency=60% --out small"
@@ -36,9 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the compressed model")
     parser.add_argument(
         "--method",
-        choices=("morphnet", "halp", "best"),
-        default="morphnet",
-        help="morphnet (default), halp, or best: both, and the one that fits the training data better",
+        choices=("joint", "precision", "morphnet", "halp", "best"),
+        default="joint",
+        help="joint (default): widths and precisions; precision: only those; morphnet, halp: only widths; best: the "
+        "one of these two that fits the training data better",
     )
     add_search(parser)
     add_cores(parser)
@@ -74,13 +78,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compressed(args: argparse.Namespace, checkpoints: Path) -> Result:
+    from hwaware.api import measuring
     from hwaware.compression.budget import Budget
     from hwaware.compression.compress import EPOCHS, LR, compress
 
     budget, options = Budget.parse(args.budget), search_options(args)
     task, rate = _task(args.task, args.seed)
-    table = _table(args, task)
-    with progress("compressing", 0) as bar:
+    with ExitStack() as held:
+        device = None if args.device is None else held.enter_context(_device(args.device))
+        table = _named_table(args) if device is None else _profiled(args, task, device)
+        bar = held.enter_context(progress("compressing", 0))
         return compress(
             task,
             table,
@@ -93,6 +100,7 @@ def _compressed(args: argparse.Namespace, checkpoints: Path) -> Result:
             epochs=args.epochs or EPOCHS,
             lr=args.lr or rate or LR,
             on_progress=lambda phase, done, total, what: bar.update(done, total, f"{phase}: {what}"),
+            measure=None if device is None else measuring(device, table),
         )
 
 
@@ -116,21 +124,33 @@ def _task(ref: str, seed: int) -> tuple[Task, float | None]:
     return task, how["lr"] / 2
 
 
-def _table(args: argparse.Namespace, task: Task) -> CostTable:
-    """The table that was named, or that of the device: begun, gone on with or as it is in the output folder."""
-    from hwaware.compression.saved import TABLE
+def _named_table(args: argparse.Namespace) -> CostTable:
     from hwaware.costs.table import CostTable
 
-    if args.table is not None:
-        if args.cores is not None or args.unit is not None:
-            raise TableError("a table knows its cores and unit: leave --cores and --unit out with --table")
-        return CostTable.load(args.table)
+    if args.cores is not None or args.unit is not None:
+        raise TableError("a table knows its cores and unit: leave --cores and --unit out with --table")
+    return CostTable.load(args.table)
+
+
+def _device(name: str) -> AbstractContextManager[Device]:
     from hwaware.devices.device import open_device
+
+    return open_device(name)
+
+
+def _profiled(args: argparse.Namespace, task: Task, device: Device) -> CostTable:
+    """The table of the device: begun, gone on with or as it is in the output folder."""
+    from hwaware.compression.saved import TABLE
+    from hwaware.profiling.precisions import usual
     from hwaware.profiling.profile import profile
+    from hwaware.profiling.target import target_of
 
     out = args.out / TABLE
     note(f"table: {out}")
-    with open_device(args.device) as device, progress(f"profiling {task.label}", 0) as bar:
+    wanted: tuple[Precision, ...] = ()
+    if args.method in ("joint", "precision"):
+        wanted = usual(target_of(device, args.unit)) if args.precisions is None else asked_precisions(args)
+    with progress(f"profiling {task.label}", 0) as bar:
         return profile(
             task.model,
             task.example_inputs,
@@ -142,6 +162,7 @@ def _table(args: argparse.Namespace, task: Task) -> CostTable:
             unit=args.unit,
             wider=args.grow,
             on_progress=bar.update,
+            precisions=wanted,
         )
 
 
@@ -159,6 +180,7 @@ def _document(result: Result, out: Path) -> dict[str, object]:
 def _text(result: Result, out: Path) -> str:
     from hwaware.compression.budget import UNITS, quantity
     from hwaware.reports.plan_table import layer_table
+    from hwaware.reports.precision_table import precision_lines
     from hwaware.reports.wording import metric
 
     plan = result.plan
@@ -173,6 +195,7 @@ def _text(result: Result, out: Path) -> str:
     if plan.note:
         lines.append(plan.note)
     lines += layer_table(plan)
+    lines += precision_lines(plan)
     lines += [f"  {name} keeps its width: {why}" for name, why in plan.fixed.items()]
     lines.append(f"written to {out}; next: hwaware compile {out} --device NAME --out {out}-compiled")
     return "\n".join(lines)

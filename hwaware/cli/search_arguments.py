@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hwaware.cli.arguments import factor, times
 
 if TYPE_CHECKING:
+    from hwaware.compression.quantize.choices import Precision
     from hwaware.compression.search import Options
 
 
@@ -56,6 +57,18 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         help="layers that keep the same channels, like '*.conv1'",
     )
     group.add_argument(
+        "--precisions",
+        metavar="LIST",
+        help="what layers may be computed or stored in beside float32: of int8, int8p, weight8, weight4, float16 "
+        "(default: all that the table knows; none: widths only)",
+    )
+    group.add_argument(
+        "--sensitivity",
+        choices=("loss", "outputs"),
+        default="loss",
+        help="what precisions are judged by: the task's loss (default), or how far outputs move, without labels",
+    )
+    group.add_argument(
         "--precision",
         choices=("float32", "bfloat16", "float16"),
         default="float32",
@@ -75,7 +88,19 @@ def search_options(args: argparse.Namespace) -> Options:
         rounds=args.rounds,
         overshoot=args.overshoot,
         precision=args.precision,
+        precisions=asked_precisions(args),
+        sensitivity=args.sensitivity,
     )
+
+
+def asked_precisions(args: argparse.Namespace) -> tuple[Precision, ...]:
+    """What was typed for --precisions. Raises TableError for one that is none."""
+    from hwaware.compression.quantize.choices import PRECISIONS
+    from hwaware.profiling.precisions import parse_precisions
+
+    if args.precisions is None:
+        return PRECISIONS
+    return () if args.precisions.strip() == "none" else parse_precisions(args.precisions)
 
 
 def _rounds(text: str) -> int:

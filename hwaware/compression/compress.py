@@ -14,6 +14,8 @@ from torch import nn
 from hwaware.compiler.targets import restored_target
 from hwaware.compression.budget import Budget, Costs, unreachable, within
 from hwaware.compression.channel_values import KINDS
+from hwaware.compression.combined.method import joint, precision
+from hwaware.compression.finish import Measure, finished
 from hwaware.compression.halp.prune import halp
 from hwaware.compression.meters import LATENCY
 from hwaware.compression.morphnet import morphnet
@@ -25,7 +27,6 @@ from hwaware.compression.scratch import fresh
 from hwaware.compression.search import Found, OnProgress, Options, Search
 from hwaware.compression.task import Task, check, evaluate, training_loss
 from hwaware.compression.train import fit
-from hwaware.compression.width_costs import WidthCosts
 from hwaware.costs.model import CostModel
 from hwaware.costs.prediction import Prediction
 from hwaware.costs.table import CostTable
@@ -33,8 +34,14 @@ from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture_batched
 from hwaware.graph.model import GraphModel
 
-MORPHNET, HALP, BEST = "morphnet", "halp", "best"
-_SEARCHES: Mapping[str, Callable[[Search, GraphModel], Found]] = {MORPHNET: morphnet, HALP: halp}
+JOINT, PRECISION, MORPHNET, HALP, BEST = "joint", "precision", "morphnet", "halp", "best"
+_SEARCHES: Mapping[str, Callable[[Search, GraphModel], Found]] = {
+    JOINT: joint,
+    PRECISION: precision,
+    MORPHNET: morphnet,
+    HALP: halp,
+}
+_OF_BEST = (MORPHNET, HALP)
 METHODS = (*_SEARCHES, BEST)
 FINE_TUNE, SCRATCH = "fine-tune", "scratch"
 FINALS = (FINE_TUNE, SCRATCH)
@@ -67,7 +74,7 @@ def compress(
     table: CostTable | CostModel,
     budget: Budget,
     *,
-    method: str = MORPHNET,
+    method: str = JOINT,
     options: Options | None = None,
     final: str = FINE_TUNE,
     seed: int = 0,
@@ -75,16 +82,22 @@ def compress(
     lr: float = LR,
     on_progress: OnProgress | None = None,
     checkpoints: Path | None = None,
+    measure: Measure | None = None,
 ) -> Result:
-    """Change the widths of the trained model of `task` until its predicted cost is within `budget`, then train it.
+    """Change widths and precisions of the trained model of `task` until its predicted cost is within `budget`.
 
-    `morphnet`: shrinking under a regulariser of measured cost and expansion to the budget (Gordon et al. 2018,
-    arXiv:1711.06798). `halp`: a knapsack of Taylor saliencies over the measured table (Shen et al. 2022,
-    arXiv:2110.10811). `best` runs both and takes the one with the lower loss on the training data. `epochs` of
-    training data are spent in all, 40 % of them on the search (by each method); the others fine-tune, or train the
-    structure anew with `final` ``scratch``. `lr` is the peak learning rate. With one number of threads the result is
-    a function of `seed`. The evaluation data decides nothing: it is looked at twice, for the metric before and after.
-    In the folder `checkpoints` every epoch is kept, and what is found there is gone on with.
+    `joint`: widths and precisions in one search, chosen by an exact solver. `precision`: widths stay, and nothing is
+    trained unless quantisation asks for it. The others change widths only. `morphnet`: shrinking under a regulariser
+    of measured cost and expansion to the budget (Gordon et al. 2018, arXiv:1711.06798). `halp`: a knapsack of Taylor
+    saliencies over the measured table (Shen et al. 2022, arXiv:2110.10811). `best` runs these two and takes the one
+    with the lower loss on the training data.
+
+    `epochs` of training data are spent in all, 40 % of them on the search (by each method); the others fine-tune, or
+    train the structure anew with `final` ``scratch``; quantisation that calibration does not make good gets a fifth as
+    many. `lr` is the peak learning rate. With one number of threads the result is a function of `seed`. The evaluation
+    data decides nothing: it is looked at twice, for the metric before and after. In the folder `checkpoints` every
+    epoch is kept, and what is found there is gone on with. With `measure` the finalists are run on the device before
+    one is chosen, and none is taken that is slower than the model that went in.
 
     A model within the budget comes back as it is. Raises BudgetError, with the nearest budget, for one that
     cannot be reached; ModelError for a model without channels to shrink or with NaN weights; MissingCostError where
@@ -98,17 +111,22 @@ def compress(
     source = table if isinstance(table, CostModel) else CostModel(table, beyond=False)
     graph = capture_batched(task.model, task.example_inputs)
     baseline = GraphModel(graph, task.example_inputs).eval()
-    prepared = prepare(baseline, source, options.selection)
     before, whole = predicted(baseline, source)
     limits = budget.limits(whole)
-    plan = Plan(method, task.name, seed, budget.asked(), limits, whole, whole, fixed=prepared.fixed)
+    plan = Plan(method, task.name, seed, budget.asked(), limits, whole, whole)
     metric = evaluate(task, baseline)
     schedules = _schedules(baseline, source)
     unchanged = Result(baseline, baseline, plan, metric, metric, before, before, schedules)
     if within(whole, limits):
         return _noted(unchanged, "the model was within the budget and is unchanged")
-    _check_reachable(prepared.costs, budget, whole, limits)
-    aims = aimed(limits, prepared.costs.costs(prepared.costs.least()), source.table)
+    least = whole
+    if method != PRECISION:
+        prepared = prepare(baseline, source, options.selection)
+        plan = replace(plan, fixed=prepared.fixed)
+        least = prepared.costs.costs(prepared.costs.least())
+        if method != JOINT and not within(least, limits):
+            raise unreachable(budget, whole, least, "the narrowest widths the table has give")
+    aims = aimed(limits, least, source.table)
     searched = max(1, round(SHRINK_SHARE * epochs))
     about = {
         "budget": str(budget),
@@ -117,22 +135,27 @@ def compress(
         "model": digest(baseline),
     }
     candidates = []
-    for name in _SEARCHES if method == BEST else (method,):
+    for name in _OF_BEST if method == BEST else (method,):
         folder = None if checkpoints is None else checkpoints / name
         search = Search(task, source, aims, options, searched, lr, seed, report, folder, about)
         found = _SEARCHES[name](search, baseline)
-        cost, spent = predicted(found.model, source)
+        cost, spent = predicted(found.model, source, found.choices)
         if within(spent, limits) and cost.latency_ms <= before.latency_ms:
-            model = _trained(found.model, search, epochs - searched, final)
-            candidates.append((model, cost, _decided(plan, name, spent, found)))
+            model = _trained(found.model, search, epochs - searched, final) if found.groups else found.model
+            candidates.append((search, found, model, cost, _decided(plan, name, spent, found)))
     if not candidates:
-        return _noted(unchanged, "no narrower model came out below the budget: the model is unchanged")
-    model, cost, plan = candidates[0]
+        return _noted(unchanged, "nothing came out below the budget: the model is unchanged")
+    search, found, model, cost, plan = candidates[0]
     if len(candidates) > 1:
-        losses = [training_loss(task, model) for model, _, _ in candidates]
-        model, cost, plan = candidates[losses.index(min(losses))]
-        told = ", ".join(f"{each.method} {loss:.4f}" for (_, _, each), loss in zip(candidates, losses, strict=True))
+        losses = [training_loss(task, model) for _, _, model, _, _ in candidates]
+        search, found, model, cost, plan = candidates[losses.index(min(losses))]
+        told = ", ".join(f"{each[-1].method} {loss:.4f}" for each, loss in zip(candidates, losses, strict=True))
         plan = replace(plan, note=f"loss on the training data: {told}")
+    if found.choices or measure is not None:
+        last = finished(search, found, model, baseline, plan, epochs, measure)
+        if last is None:
+            return _noted(unchanged, "measured on the device nothing was faster: the model is unchanged")
+        model, cost, plan = last.model, last.cost, last.plan
     schedules = schedules.joined(_schedules(model, source))
     return Result(model, baseline, plan, evaluate(task, model), metric, cost, before, schedules)
 
@@ -193,12 +216,6 @@ def _decided(plan: Plan, method: str, after: Costs, found: Found) -> Plan:
 def _schedules(model: GraphModel, source: CostModel) -> Schedules:
     target = restored_target(source.table.manifest.target)
     return Schedules.of(model.graph_for(model.example_inputs), target, source.table.choices)
-
-
-def _check_reachable(costs: WidthCosts, budget: Budget, whole: Costs, limits: Mapping[str, float]) -> None:
-    least = costs.costs(costs.least())
-    if not within(least, limits):
-        raise unreachable(budget, whole, least, "the narrowest widths the table has give")
 
 
 def _trained(model: GraphModel, search: Search, epochs: int, final: str) -> GraphModel:

@@ -14,6 +14,7 @@ from hwaware.compression.expand import expand, fill
 from hwaware.compression.prepare import Prepared
 from hwaware.compression.shrink import Tick
 from hwaware.compression.ties import untied
+from hwaware.compression.width_costs import WidthCosts
 from hwaware.graph.ir import Graph
 from hwaware.graph.slicing import slice_graph
 from hwaware.graph.widening import widen_graph
@@ -26,6 +27,10 @@ class Pruner(Protocol):
     alive: dict[str, Tensor]
     strength: float
     history: list[Tick]
+
+    @property
+    def costs(self) -> WidthCosts:
+        """What widths cost with what the method has decided beside them."""
 
     def extra_loss(self, model: nn.Module) -> Tensor:
         """What training adds to its loss."""
@@ -68,11 +73,13 @@ def cut(prepared: Prepared, trained: Graph, pruner: Pruner, limits: Mapping[str,
 
     Channels that died and are wanted after all start as they were before the phase. `seed` is that of new ones.
     """
-    costs = prepared.costs
-    omega, widths = expand(costs, pruner.finish(), limits)
+    survivors = pruner.finish()
+    costs = pruner.costs
+    omega, widths = expand(costs, survivors, limits)
     if not costs.meets(widths, limits):
         # Groups must vanish that training would have kept.
         survivors = pruner.finish(limits)
+        costs = pruner.costs
         omega, widths = expand(costs, survivors if costs.meets(survivors, limits) else costs.least(), limits)
     importance = pruner.importance()
     ranked = {name: torch.sort(values, descending=True).values.tolist() for name, values in importance.items()}

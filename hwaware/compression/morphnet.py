@@ -75,8 +75,8 @@ def rounds(search: Search, model: GraphModel, begin: Begin, aim: Aim = all_the_w
     kept = {name: [at for at in found if at is not None] for name, found in origins.items()}
     return Found(
         model.eval(),
-        explained_groups(prepared.costs, full, widths, kept, done.widths, names),
-        explained_layers(first, prepared.costs, done.widths),
+        explained_groups(pruner.costs, full, widths, kept, done.widths, names),
+        explained_layers(first, pruner.costs, done.widths),
         done.omega,
         pruner.strength,
         tuple(asdict(tick) for tick in pruner.history),
@@ -99,9 +99,9 @@ def _round(
         target[name] = max(wanted, min(limit, floor))
     training = GraphModel(prepared.graph, model.example_inputs)
     pruner = begin(search, prepared, training, target, search.steps(epochs))
-    costs = prepared.costs
 
     def now() -> dict[str, float]:
+        costs = pruner.costs
         widths = costs.nearest(pruner.widths())
         return {name: costs.cost(name, widths) for name in search.limits} | {"channels": sum(widths.values())}
 

@@ -9,7 +9,7 @@ sliced and lowered for real.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,6 +23,7 @@ from hwaware.graph.widening import widen_graph
 from hwaware.graph.workload import Workload
 
 Widths = Mapping[str, int]
+Form = Callable[[Graph], Graph]
 _Units = dict[str, tuple[int, ...]]  # group -> what one of its channels adds to each number
 
 
@@ -46,8 +47,9 @@ class _Reading:
 class Outline:
     """`graph` (static) with the groups in `gone` at width 0, for any widths of the other `groups`.
 
-    `whole` is the outline without any gone, which spares the slicing of every group where it still holds. Raises
-    ModelError where nothing of the input would reach the output.
+    `whole` is the outline without any gone, which spares the slicing of every group where it still holds; `form` is
+    what becomes of the graph, once its groups have their widths, before it is lowered (layers in other precisions).
+    Raises ModelError where nothing of the input would reach the output.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Outline:
         groups: Sequence[ChannelGroup],
         gone: frozenset[str] = frozenset(),
         whole: Outline | None = None,
+        form: Form | None = None,
     ) -> None:
-        self._graph, self._whole, self._groups = graph, whole, groups
+        self._graph, self._whole, self._groups, self._form = graph, whole, groups, form
         self._gone = sorted(gone)
         self._full = {group.name: group.size for group in groups if group.name not in gone}
         self._even = all(
@@ -71,10 +74,13 @@ class Outline:
         key = tuple(widths[name] for name in self._full)
         if key not in self._lowered:
             asked = dict(zip(self._full, key, strict=True))
-            self._lowered[key] = lower(self._resized(dict.fromkeys(self._gone, 0) | asked))
+            resized = self.resized(asked)
+            self._lowered[key] = lower(resized if self._form is None else self._form(resized))
         return self._lowered[key]
 
-    def _resized(self, widths: Widths) -> Graph:
+    def resized(self, widths: Widths) -> Graph:
+        """The graph sliced (or widened) to `widths`, in the form it came in."""
+        widths = {**widths, **dict.fromkeys(self._gone, 0)}
         if any(width > self._full[name] for name, width in widths.items() if name in self._full):
             return widen_graph(self._graph, untied(self._groups, widths), seed=0)
         return slice_graph(self._graph, untied(self._groups, {name: range(width) for name, width in widths.items()}))

@@ -7,11 +7,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hwaware.compression.budget import Costs
+from hwaware.compression.plan_parts import (
+    Finalist,
+    FrontPoint,
+    PrecisionPlan,
+    changes,
+    finalist,
+    front_point,
+    numbers,
+    optional,
+    precision_plan,
+)
 from hwaware.errors import ArtifactError
 from hwaware.fields import Fields
 from hwaware.files import Document
 
 SCHEMA_VERSION = 1
+_FLOAT = "float32"
 PLAN = Document("compression plan", "compress again with `hwaware compress`", ArtifactError)
 
 
@@ -54,6 +66,9 @@ class Plan:
     `budget` is what was asked, `limits` the same in milliseconds and bytes; `before` and `after` are predicted.
     `fixed` says of groups that kept their width why; `omega` is the expansion of the surviving widths;
     `strength` the last strength of the regulariser, `history` how it got there; `note` says what is unusual.
+    `precisions` says why each layer has its own, `front` what else there was, `finalists` what was compared at the
+    end, `with_more` what a tenth more of the budget would change (group or layer, from, to), and `recovery` how
+    accuracy came through quantisation.
     """
 
     method: str
@@ -70,11 +85,18 @@ class Plan:
     strength: float = 0.0
     history: tuple[Mapping[str, float], ...] = ()
     note: str = ""
+    precisions: tuple[PrecisionPlan, ...] = ()
+    front: tuple[FrontPoint, ...] = ()
+    finalists: tuple[Finalist, ...] = ()
+    with_more: tuple[tuple[str, str, str], ...] = ()
+    recovery: str = ""
 
     @property
     def changed(self) -> bool:
-        """Whether any width is not what it was."""
-        return any(group.after != group.before for group in self.groups)
+        """Whether any width or precision is not what it was."""
+        return any(group.after != group.before for group in self.groups) or any(
+            layer.precision != _FLOAT for layer in self.precisions
+        )
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
@@ -84,7 +106,9 @@ class Plan:
             {**layer, "groups": list(layer["groups"]), "per_channel_ms": list(layer["per_channel_ms"])}
             for layer in document["layers"]
         ]
-        return document | {"history": list(document["history"])}
+        for name in ("history", "precisions", "front", "finalists"):
+            document[name] = list(document[name])
+        return document | {"with_more": [list(each) for each in self.with_more]}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], source: str) -> Plan:
@@ -97,7 +121,7 @@ class Plan:
             task=str(top.raw("task")),
             seed=top.integer("seed"),
             budget=_texts(top.section("budget")),
-            limits=_numbers(top.section("limits")),
+            limits=numbers(top.section("limits")),
             before=_costs(top.section("before")),
             after=_costs(top.section("after")),
             groups=tuple(_group(group) for group in top.sections("groups")),
@@ -105,8 +129,13 @@ class Plan:
             fixed=_texts(top.section("fixed")),
             omega=top.number("omega", low=0),
             strength=top.number("strength", low=0),
-            history=tuple(_numbers(tick) for tick in top.sections("history")),
+            history=tuple(numbers(tick) for tick in top.sections("history")),
             note=str(top.raw("note")),
+            precisions=tuple(precision_plan(layer) for layer in optional(top, "precisions")),
+            front=tuple(front_point(point) for point in optional(top, "front")),
+            finalists=tuple(finalist(one) for one in optional(top, "finalists")),
+            with_more=changes(top),
+            recovery=str(top.values.get("recovery", "")),
         )
 
 
@@ -148,7 +177,3 @@ def _costs(fields: Fields) -> Costs:
 
 def _texts(fields: Fields) -> dict[str, str]:
     return {name: fields.text(name) for name in fields.values}
-
-
-def _numbers(fields: Fields) -> dict[str, float]:
-    return {name: fields.number(name) for name in fields.values}

@@ -13,6 +13,8 @@ from hwaware.compression.distributed import joined
 from hwaware.compression.plan import GroupPlan, LayerPlan
 from hwaware.compression.precision import PrecisionName
 from hwaware.compression.prepare import Prepared, Selection, prepare
+from hwaware.compression.quantize.choices import PRECISIONS, Precision
+from hwaware.compression.quantize.sensitivity import Sensitivity
 from hwaware.compression.regulariser import BY_LIMITS, Regulariser
 from hwaware.compression.task import Task
 from hwaware.costs.model import CostModel
@@ -30,6 +32,9 @@ class Options:
     shrinks to `overshoot` times the limits and expands to the limits. Above 1 the last part of the way is a multiplier
     of all widths. Without, MorphNet shrinks half of the way, as a geometric mean has it: what training takes away
     decides the proportions, and taken too far leaves first layers of a channel or two.
+
+    `precision` is that of training; `precisions` are those that layers may be compressed to, as far as the table knows
+    them, and `sensitivity` says what they are judged by: the task's loss, or its outputs where there are no labels.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -37,6 +42,8 @@ class Options:
     rounds: int = 1
     overshoot: float | None = None
     precision: PrecisionName = "float32"
+    precisions: tuple[Precision, ...] = PRECISIONS
+    sensitivity: Sensitivity = "loss"
 
 
 @dataclass(frozen=True)
@@ -88,11 +95,16 @@ class Search:
 
 @dataclass(frozen=True)
 class Found:
-    """A narrower model and why it is as it is."""
+    """A narrower model, the precision of each layer that is not to be float32, and why it is as it is.
+
+    `with_more` says what a tenth more of the budget would change: (what, from, to).
+    """
 
     model: GraphModel
-    groups: tuple[GroupPlan, ...]
-    layers: tuple[LayerPlan, ...]
-    omega: float
-    strength: float
-    history: tuple[Mapping[str, float], ...]
+    groups: tuple[GroupPlan, ...] = ()
+    layers: tuple[LayerPlan, ...] = ()
+    omega: float = 1.0
+    strength: float = 0.0
+    history: tuple[Mapping[str, float], ...] = ()
+    choices: Mapping[str, Precision] = field(default_factory=dict)
+    with_more: tuple[tuple[str, str, str], ...] = ()

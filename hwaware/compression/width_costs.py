@@ -6,7 +6,7 @@ the table does not reach is an error, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -29,7 +29,7 @@ from hwaware.compression.meters import (
     activations,
     flops,
 )
-from hwaware.compression.outline import Outline, OutlineOp, Widths
+from hwaware.compression.outline import Form, Outline, OutlineOp, Widths
 from hwaware.costs.prediction import Cost, Prediction
 from hwaware.errors import MissingCostError, ModelError
 from hwaware.graph.channels import ChannelGroup
@@ -62,7 +62,8 @@ class WidthCosts:
     The schedules are those that `chooser` knows.
 
     Widths are a mapping from every group's name to its number of channels, 0 for a group that vanishes; a group may
-    grow to `most` channels, as far as the table reaches.
+    grow to `most` channels, as far as the table reaches. With a `form` it is what that makes of the graph that is
+    lowered (layers in other precisions).
     """
 
     def __init__(
@@ -73,10 +74,11 @@ class WidthCosts:
         target: Target,
         chooser: Chooser | None = None,
         most: Widths | None = None,
+        form: Form | None = None,
     ) -> None:
         self.full = {group.name: group.size for group in groups}
         self._graph, self._groups, self._source, self._target = graph, groups, source, target
-        self._chooser = chooser
+        self._chooser, self._most, self._form = chooser, most, form
         self._outlines: dict[frozenset[str], Outline] = {}
         self._ops: dict[tuple[str, frozenset[str], str, tuple[int, ...]], float] = {}
         self._kernels: dict[str, _KernelBytes] = {}
@@ -96,12 +98,28 @@ class WidthCosts:
         self.ceiling = {name: self._ceiling(name, (most or {}).get(name, size)) for name, size in self.full.items()}
         self._vanishing = {name: self._can_vanish(name) for name in self.full}
 
+    def formed(self, form: Form) -> WidthCosts:
+        """The costs of the same graph in another form. Raises MissingCostError where the table does not know that."""
+        return WidthCosts(self._graph, self._groups, self._source, self._target, self._chooser, self._most, form)
+
+    def priced(self, program: Program, meters: Iterable[str]) -> dict[str, float]:
+        """What any program of this target costs, all of it counted. Raises MissingCostError."""
+        found = {}
+        for name in meters:
+            if name == LATENCY:
+                found[name] = self._source.predict(program, {}).latency_ms
+            elif name == MEMORY:
+                found[name] = float(sum(program_memory(program, self._target, self._chooser).values()))
+            else:
+                found[name] = sum(self.meters[name](op.workload) for op in program.ops)
+        return found
+
     def outline(self, widths: Widths) -> Outline:
         """The outline for the groups that are not at width 0."""
         gone = frozenset(name for name, width in widths.items() if width == 0)
         if gone not in self._outlines:
             whole = self.outline(self.full) if gone else None
-            self._outlines[gone] = Outline(self._graph, self._groups, gone, whole)
+            self._outlines[gone] = Outline(self._graph, self._groups, gone, whole, self._form)
         return self._outlines[gone]
 
     def latency(self, widths: Widths) -> float:

@@ -41,9 +41,22 @@ class Estimate:
     spread: float
 
 
+_LEVELS, _FLOATS = "u8", "f32"
+
+
 def anchor_of(family: str) -> str:
-    """A family's name without the steps after its anchor."""
-    return family.rsplit("|", 1)[0]
+    """A family's name without the steps after its anchor, and whether the last of them makes levels.
+
+    What writes floats where its like writes levels does the same work; the bytes and steps are counted (`effort`).
+    """
+    anchor = family.rsplit("|", 1)[0]
+    head, arrow, tail = anchor.partition("->")
+    shape, colon, attributes = tail.partition(":")
+    return (
+        head + arrow + shape + colon + attributes.replace(_LEVELS, _FLOATS, 1)
+        if attributes.startswith(_LEVELS)
+        else anchor
+    )
 
 
 def place_of(family: str, coordinates: tuple[int, ...], lanes: int, state: str = GRAPH) -> Place:

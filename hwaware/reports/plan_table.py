@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hwaware.compression.plan import GroupPlan, Plan
 
 HEAD = ("layer", "channels", "µs", "saved", "µs a channel", "next cheaper")
@@ -16,15 +18,20 @@ def layer_table(plan: Plan) -> list[str]:
         return []
     spent = _spent(plan)
     rows = [HEAD, *(_row(group, *spent.get(group.name, (0.0, 0.0))) for group in plan.groups)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    return [
-        "  "
-        + "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of text, the first and the last to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.ljust(width) if at in (0, len(widths) - 1) else text.rjust(width)
+            for at, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return lines
 
 
 def _spent(plan: Plan) -> dict[str, tuple[float, float]]:

@@ -56,17 +56,16 @@ def test_it_computes_what_pytorch_does(
     arm_phones: dict[str, Phone],
     tmp_path: Path,
 ) -> None:
+    """Every family on every machine; over SSH on the one and over adb on the other, in turn."""
+    way = WAYS[(list(FAMILIES).index(name) + MACHINES.index(machine)) % len(WAYS)]
     made = case(name, 1)
     target = target_of(devices["ssh", machine])
     assert target == target_of(devices["adb", machine])
     artifact = build_artifact(made.module, made.inputs, target, tmp_path / "artifact", name=name)
     inputs = [value.numpy() for value in made.inputs]
-    results = {
-        way: run_artifact(artifact, devices[way, machine], threads=2, inputs=inputs, min_time_ms=1, min_count=1)
-        for way in WAYS
-    }
-    assert results["adb"].state["power_mode"] == "fixed-performance"
-    assert arm_phones[machine].commands.switches[-1] == "false"
-    for result in results.values():
-        for found, wanted in zip(result.outputs, expected(made), strict=True):
-            assert relative_error(found, wanted) < TOLERANCE
+    result = run_artifact(artifact, devices[way, machine], threads=2, inputs=inputs, min_time_ms=1, min_count=1)
+    if way == "adb":
+        assert result.state["power_mode"] == "fixed-performance"
+        assert arm_phones[machine].commands.switches[-1] == "false"
+    for found, wanted in zip(result.outputs, expected(made), strict=True):
+        assert relative_error(found, wanted) < TOLERANCE

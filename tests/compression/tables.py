@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from hwaware.compiler.effort import effort
@@ -19,6 +19,7 @@ from hwaware.graph.ir import Graph
 from hwaware.graph.lower import Program
 from hwaware.graph.workload import Workload
 from hwaware.profiling.cells import model_cells
+from hwaware.profiling.precisions import Precision
 from hwaware.profiling.variants import Variants, prunable_groups
 
 TARGET = restored_target({"name": "x86_64-avx2"})
@@ -40,10 +41,20 @@ def staircase(workload: Workload) -> float:
     return 10 + moved / 100 + math.prod(places) * padded(out // groups, LANES) * groups * inside * kernel / 32
 
 
-def table_of(graph: Graph, nanoseconds: Nanoseconds = staircase, lanes: int = LANES) -> CostTable:
+def integers_pay(workload: Workload) -> float:
+    """As `staircase`, but half of it where a layer reads levels; a conversion takes what its elements do."""
+    layer = workload.kind in ("conv2d", "dense")
+    half = layer and bool(workload.inputs) and workload.inputs[0].dtype == "uint8"
+    conversions = sum("quantize" in str(step) for step in workload.epilogue)
+    return staircase(workload) * (0.5 if half else 1.0) + conversions * math.prod(workload.output.shape) / 50
+
+
+def table_of(
+    graph: Graph, nanoseconds: Nanoseconds = staircase, lanes: int = LANES, precisions: Sequence[Precision] = ()
+) -> CostTable:
     """Cells of `graph` (static) and of narrower variants of it, each with the cost `nanoseconds` says."""
-    works = {cell.workload.key: cell.workload for cell in model_cells(graph, lanes)}
-    variants = Variants(graph, prunable_groups(graph), lanes)
+    works = {cell.workload.key: cell.workload for cell in model_cells(graph, lanes, precisions)}
+    variants = Variants(graph, prunable_groups(graph), lanes, precisions)
     for name in (f"{kind}{index}" for kind in ("step", "free") for index in range(_VARIANTS)):
         program = variants.program(name)
         works |= {op.workload.key: op.workload for op in program.ops} if program is not None else {}

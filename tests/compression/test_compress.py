@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from hwaware.compiler.assemble import program_memory
+from hwaware.compression import compress as verbs
 from hwaware.compression.budget import Budget
 from hwaware.compression.channel_values import GAMMA
-from hwaware.compression.compress import USUAL_ROOM, Result, compress
+from hwaware.compression.compress import USUAL_ROOM, Result
 from hwaware.compression.prepare import Selection
 from hwaware.compression.regulariser import Regulariser
 from hwaware.compression.search import Options
@@ -29,6 +30,7 @@ from tests.compression.tables import table_of
 from tests.compression.toys import table, trained
 
 EPOCHS = 8
+compress = functools.partial(verbs.compress, method=verbs.MORPHNET)
 
 
 @functools.cache

@@ -9,6 +9,8 @@ there; the answer is checked against the true cost, and the limit tightened by w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,26 @@ from hwaware.compression.width_costs import WidthCosts
 from hwaware.errors import BudgetError
 
 _ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class Knapsack:
+    """The widths alone; a `prune.WidthSolver`."""
+
+    costs: WidthCosts
+
+    def solve(
+        self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
+    ) -> dict[str, int]:
+        """See `solve`."""
+        return solve(self.costs, saliency, limits, most)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""
 
 
 def solve(

@@ -6,17 +6,18 @@ count least, take away what is worth least.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from hwaware.compression.channel_values import ChannelValues, channel_values
-from hwaware.compression.halp.knapsack import solve
+from hwaware.compression.halp.knapsack import Knapsack
 from hwaware.compression.halp.saliency import TaylorSaliency
 from hwaware.compression.morphnet import rounds
+from hwaware.compression.outline import Widths
 from hwaware.compression.prepare import Prepared
 from hwaware.compression.search import Found, Search
 from hwaware.compression.shrink import SHRINKING, UNKNOWN_STEPS, Tick
@@ -35,7 +36,29 @@ def _begin(
     search: Search, prepared: Prepared, model: GraphModel, limits: Mapping[str, float], steps: int | None
 ) -> HalpPruner:
     channels = channel_values(search.options.selection.values, model, prepared.groups)
-    return HalpPruner(channels, prepared.costs, limits, TaylorSaliency(model, prepared.groups), steps)
+    return HalpPruner(channels, Knapsack(prepared.costs), limits, TaylorSaliency(model, prepared.groups), steps)
+
+
+class WidthSolver(Protocol):
+    """Which channels to keep."""
+
+    @property
+    def costs(self) -> WidthCosts:
+        """What widths cost, as it was last decided."""
+
+    def solve(
+        self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
+    ) -> dict[str, int]:
+        """The widths, at most `most`, that keep the most saliency within `limits`.
+
+        `saliency` lists for each group that of its channels, the highest first.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """What is needed to go on later."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
 
 
 @dataclass
@@ -43,7 +66,7 @@ class HalpPruner:
     """Hands `extra_loss` (none) and `after_step` to training; see `cut.Pruner`. What was pruned stays at 0."""
 
     channels: ChannelValues
-    costs: WidthCosts
+    solver: WidthSolver
     limits: Mapping[str, float]
     saliency: TaylorSaliency
     steps: int | None = None
@@ -58,6 +81,11 @@ class HalpPruner:
         self._whole = {name: self.costs.cost(name, sizes) for name in self.limits}
         self.step = 0
         self._interval = max(1, round(SHRINKING * (self.steps or UNKNOWN_STEPS) / ROUNDS))
+
+    @property
+    def costs(self) -> WidthCosts:
+        """What widths cost."""
+        return self.solver.costs
 
     def extra_loss(self, model: nn.Module) -> Tensor:
         """Nothing: the task alone says what a channel is worth."""
@@ -105,6 +133,7 @@ class HalpPruner:
             "last": dict(self._last),
             "saliency": self.saliency.values(),
             "batches": self.saliency.batches,
+            "solver": self.solver.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -115,6 +144,7 @@ class HalpPruner:
         self._died = {name: state["died"][name] for name in self._died}
         self._last = {name: state["last"][name] for name in self._last}
         self.saliency.load(state["saliency"], state["batches"])
+        self.solver.restore(state["solver"])
 
     def _prune(self, along: float) -> None:
         """Down to the limits that are `along` the way from the whole cost to the budget."""
@@ -127,8 +157,7 @@ class HalpPruner:
             self._last = self.saliency.values()
         worth = {name: torch.where(self.alive[name], value, -1.0) for name, value in self._last.items()}
         ranked = {name: torch.argsort(value, descending=True, stable=True) for name, value in worth.items()}
-        widths = solve(
-            self.costs,
+        widths = self.solver.solve(
             {name: worth[name][order].clamp_min(0).tolist() for name, order in ranked.items()},
             limits,
             self.widths(),

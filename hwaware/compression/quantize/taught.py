@@ -14,6 +14,7 @@ from hwaware.compression.task import Task, blamed, evaluating, unpack
 from hwaware.errors import TaskError
 
 LossName: TypeAlias = Literal["task", "distillation", "both"]
+_LOGITS = 2  # dimensions at least: samples and classes
 Distance: TypeAlias = Callable[[Any, Any], Tensor]  # of the student's output from the teacher's: a scalar
 
 
@@ -30,6 +31,14 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Te
 def squared(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference, for outputs that are not logits."""
     return functional.mse_loss(student, teacher)
+
+
+def moved(student: Any, teacher: Any) -> Tensor:
+    """`divergence` of what can be logits, `squared` of other tensors. Raises TaskError for anything else."""
+    if not isinstance(student, Tensor):
+        raise TaskError("outputs that are no single tensor cannot be compared with a teacher's")
+    logits = student.dim() >= _LOGITS and student.shape[1] > 1
+    return divergence(student, teacher) if logits else squared(student, teacher)
 
 
 class Taught:

@@ -5,6 +5,7 @@ import torch
 
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import compress
+from hwaware.compression.halp.knapsack import Knapsack
 from hwaware.compression.halp.prune import ROUNDS, HalpPruner
 from hwaware.compression.halp.saliency import TaylorSaliency
 from hwaware.graph.channels import channel_groups
@@ -18,7 +19,9 @@ from tests.compression.toys import table, trained
 def pruner_of(prepared: Prepared, share: float, steps: int) -> HalpPruner:
     limits = {"latency": share * prepared.costs.latency(prepared.costs.full)}
     groups = [group for group in channel_groups(prepared.graph) if group.name in prepared.costs.full]
-    return HalpPruner(prepared.channels, prepared.costs, limits, TaylorSaliency(prepared.model, groups), steps)
+    return HalpPruner(
+        prepared.channels, Knapsack(prepared.costs), limits, TaylorSaliency(prepared.model, groups), steps
+    )
 
 
 def train(pruner: HalpPruner, model: torch.nn.Module, steps: int) -> None:

@@ -1,0 +1,1 @@
+"""Widths and precisions chosen together, by measured cost."""

@@ -1,0 +1,130 @@
+"""Widths and precisions that lose least within limits: the joint solver's answer, checked against the true cost.
+
+What the problem counts is exact where a cost is a sum over pairs; the rest (what conversions cost at other widths, a
+convolution behind a concatenation) is checked by lowering the answer, and the limit tightened by what it was missed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hwaware.compression.combined.borders import Borders, measured_borders
+from hwaware.compression.combined.forms import Forms
+from hwaware.compression.combined.problem import Combined, Decided, Losses, sums
+from hwaware.compression.joint.explain import explain
+from hwaware.compression.joint.problem import Problem
+from hwaware.compression.joint.solve import Solution, solve
+from hwaware.compression.outline import Widths
+from hwaware.compression.quantize.choices import Precision
+from hwaware.compression.width_costs import WidthCosts
+from hwaware.errors import BudgetError, MissingCostError, ModelError
+
+_ATTEMPTS = 12
+# Conversions are measured again once so little of the latency is left.
+_AGAIN = 0.75
+
+
+class CombinedSolver:
+    """A `halp.prune.WidthSolver` that decides on precisions as well; `losses` is what each is believed to lose."""
+
+    def __init__(self, forms: Forms, losses: Losses) -> None:
+        self.forms, self.losses = forms, losses
+        self.choices: dict[str, Precision] = {}
+        # What a tenth more of the budget would change of the last answer: group or layer, from, to.
+        self.with_more: tuple[tuple[str, str, str], ...] = ()
+        self._borders: tuple[dict[str, int], tuple[str, ...], Borders] | None = None
+        self._costs: tuple[dict[str, Precision], WidthCosts] | None = None
+
+    @property
+    def costs(self) -> WidthCosts:
+        """What widths cost with the precisions of the last answer."""
+        if self._costs is None or self._costs[0] != self.choices:
+            self._costs = (dict(self.choices), self.forms.assigned(self.choices))
+        return self._costs[1]
+
+    def solve(
+        self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
+    ) -> dict[str, int]:
+        """The widths; the precisions are in `choices`. Raises BudgetError where nothing is within the limits."""
+        self.choices, self.with_more = {}, ()
+        if self.forms.floats.meets(most, limits):
+            return dict(most)
+        found = self._decided(saliency, limits, most) or self._least(limits, most)
+        if found is None:
+            raise BudgetError(
+                f"no widths and precisions keep {', '.join(limits)} within the budget; ask for a larger one"
+            )
+        self.choices = found.choices
+        return found.widths
+
+    def state(self) -> dict[str, Any]:
+        """The precisions, and at which widths conversions were measured."""
+        at = None if self._borders is None else {"widths": self._borders[0], "meters": list(self._borders[1])}
+        return {"choices": dict(self.choices), "with_more": [list(each) for each in self.with_more], "borders": at}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.choices = dict(state["choices"])
+        self.with_more = tuple((what, before, after) for what, before, after in state["with_more"])
+        at = state["borders"]
+        if at is not None:
+            self._measure(at["widths"], at["meters"])
+
+    def combined(self, most: Widths, meters: Sequence[str]) -> Combined:
+        """The costs of all variants at up to `most`."""
+        known = self._borders
+        latency = self.forms.floats.latency
+        if known is None or known[1] != tuple(meters) or latency(most) < _AGAIN * latency(known[0]):
+            self._measure(most, meters)
+        assert self._borders is not None
+        return Combined(self.forms, self._borders[2], most, meters)
+
+    def _measure(self, widths: Widths, meters: Sequence[str]) -> None:
+        self._borders = (dict(widths), tuple(meters), measured_borders(self.forms, widths, sums(meters)))
+
+    def _decided(
+        self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
+    ) -> Decided | None:
+        combined = self.combined(most, tuple(limits))
+        problem = combined.problem(saliency, self.losses)
+        tight = dict(limits)
+        for _ in range(_ATTEMPTS):
+            try:
+                solution = solve(problem, tight)
+            except BudgetError:
+                return None
+            found = combined.decided(solution.chosen)
+            true = self._true(found, limits)
+            if true is None:
+                return None
+            if all(true[name] <= limit for name, limit in limits.items()):
+                self.with_more = _changes(problem, solution)
+                return found
+            for name, limit in limits.items():
+                if true[name] > limit:
+                    tight[name] = min(tight[name], solution.costs[name]) * 0.999 * limit / true[name]
+        return None
+
+    def _least(self, limits: Mapping[str, float], most: Widths) -> Decided | None:
+        """The narrowest widths, where they are within the limits: in float32, or all in one precision."""
+        for precision, costs in self.forms.uniform.items():
+            least = {name: min(width, most[name]) for name, width in costs.least().items()}
+            choices = {name: precision for name, options in self.forms.options.items() if precision in options}
+            found = Decided(least, {} if costs is self.forms.floats else choices)
+            true = self._true(found, limits)
+            if true is not None and all(true[name] <= limit for name, limit in limits.items()):
+                return found
+        return None
+
+    def _true(self, found: Decided, limits: Mapping[str, float]) -> dict[str, float] | None:
+        try:
+            return self.forms.priced(found.widths, found.choices, limits)
+        except (MissingCostError, ModelError):
+            return None
+
+
+def _changes(problem: Problem, solution: Solution) -> tuple[tuple[str, str, str], ...]:
+    """What is different with a tenth more of the first limit."""
+    explanation = explain(problem, solution, next(iter(solution.limits)))
+    return tuple((change.group, change.before, change.after) for change in explanation.changes)
