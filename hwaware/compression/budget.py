@@ -114,6 +114,16 @@ def unreachable(budget: Budget, whole: Costs, least: Costs, why: str) -> BudgetE
     return BudgetError(f"{'; '.join(parts)}; ask for {','.join(f'{k}={v}' for k, v in ask.items())} or more")
 
 
+def conflicting(budget: Budget, whole: Costs, least: Mapping[str, float]) -> BudgetError:
+    """The refusal of limits that can each be kept, but not together: `least` is each one's beside all the others."""
+    ways = " or ".join(
+        f"{name}={math.ceil(100 * value / getattr(whole, name))}% ({quantity(name, value)})"
+        for name, value in least.items()
+        if value <= getattr(whole, name)
+    )
+    return BudgetError(f"{budget} can each be kept, but not together: ask for {ways or 'more of several'}")
+
+
 def _amount(name: str, text: str) -> tuple[float, bool]:
     """The amount in the unit of `name`, or the share with True where it is relative."""
     scales = _SCALES[UNITS[name]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,21 +11,21 @@ import torch
 from torch import nn
 
 from hwaware.compiler.targets import restored_target
+from hwaware.compression.aims import aimed, refused
 from hwaware.compression.budget import Budget, Costs, unreachable, within
 from hwaware.compression.channel_values import KINDS
 from hwaware.compression.combined.method import joint, precision
+from hwaware.compression.combined.solver import OutOfReach
+from hwaware.compression.final import FINALS, FINE_TUNE, trained
 from hwaware.compression.finish import Measure, finished
 from hwaware.compression.halp.prune import halp
-from hwaware.compression.meters import LATENCY
 from hwaware.compression.morphnet import morphnet
 from hwaware.compression.plan import Plan
 from hwaware.compression.predicted import predicted
 from hwaware.compression.prepare import prepare
 from hwaware.compression.schedules import Schedules
-from hwaware.compression.scratch import fresh
 from hwaware.compression.search import Found, OnProgress, Options, Search
 from hwaware.compression.task import Task, check, evaluate, training_loss
-from hwaware.compression.train import fit
 from hwaware.costs.model import CostModel
 from hwaware.costs.prediction import Prediction
 from hwaware.costs.table import CostTable
@@ -43,11 +42,7 @@ _SEARCHES: Mapping[str, Callable[[Search, GraphModel], Found]] = {
 }
 _OF_BEST = (MORPHNET, HALP)
 METHODS = (*_SEARCHES, BEST)
-FINE_TUNE, SCRATCH = "fine-tune", "scratch"
-FINALS = (FINE_TUNE, SCRATCH)
 EPOCHS, LR = 20, 0.05
-# Share of latency that is left free, by how far the table was off when it was checked; where nothing is known of that.
-MOST_ROOM, USUAL_ROOM = 0.02, 0.01
 SHRINK_SHARE = 0.4  # of the epochs; the others train what came out
 
 
@@ -138,10 +133,13 @@ def compress(
     for name in _OF_BEST if method == BEST else (method,):
         folder = None if checkpoints is None else checkpoints / name
         search = Search(task, source, aims, options, searched, lr, seed, report, folder, about)
-        found = _SEARCHES[name](search, baseline)
+        try:
+            found = _SEARCHES[name](search, baseline)
+        except OutOfReach as error:
+            raise refused(error, budget, whole, limits) from error
         cost, spent = predicted(found.model, source, found.choices)
         if within(spent, limits) and cost.latency_ms <= before.latency_ms:
-            model = _trained(found.model, search, epochs - searched, final) if found.groups else found.model
+            model = trained(found.model, search, epochs - searched, final) if found.groups else found.model
             candidates.append((search, found, model, cost, _decided(plan, name, spent, found)))
     if not candidates:
         return _noted(unchanged, "nothing came out below the budget: the model is unchanged")
@@ -158,17 +156,6 @@ def compress(
         model, cost, plan = last.model, last.cost, last.plan
     schedules = schedules.joined(_schedules(model, source))
     return Result(model, baseline, plan, evaluate(task, model), metric, cost, before, schedules)
-
-
-def aimed(limits: Mapping[str, float], least: Costs, table: CostTable) -> dict[str, float]:
-    """Limits with room for what the table's predictions are usually off, for measured latency to be within budget.
-
-    A limit that leaves no room above the `least` costs stays.
-    """
-    off = (table.manifest.validation or {}).get("rmspe")
-    room = min(off, MOST_ROOM) if isinstance(off, float) and off >= 0 else USUAL_ROOM
-    lower = limits.get(LATENCY, math.inf) / (1 + room)
-    return {**limits, LATENCY: lower} if least.latency <= lower < math.inf else dict(limits)
 
 
 def digest(model: nn.Module) -> str:
@@ -216,22 +203,3 @@ def _decided(plan: Plan, method: str, after: Costs, found: Found) -> Plan:
 def _schedules(model: GraphModel, source: CostModel) -> Schedules:
     target = restored_target(source.table.manifest.target)
     return Schedules.of(model.graph_for(model.example_inputs), target, source.table.choices)
-
-
-def _trained(model: GraphModel, search: Search, epochs: int, final: str) -> GraphModel:
-    if final == SCRATCH:
-        model = GraphModel(fresh(model.graph, search.seed), model.example_inputs)
-    if epochs < 1:
-        return model.eval()
-    fit(
-        model,
-        search.task,
-        epochs=epochs,
-        lr=search.lr,
-        on_epoch=search.tell(final, epochs, dict),
-        # Other random numbers than in the search: other orders of the same data.
-        seed=search.seed + 1,
-        checkpoint=search.checkpoint(final),
-        precision=search.options.precision,
-    )
-    return model

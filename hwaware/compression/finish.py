@@ -19,7 +19,8 @@ from hwaware.compression.meters import LATENCY
 from hwaware.compression.plan import Plan
 from hwaware.compression.plan_parts import Finalist, FrontPoint
 from hwaware.compression.predicted import predicted
-from hwaware.compression.quantize.choices import Precision
+from hwaware.compression.quantize.choices import Precision, layers, settled
+from hwaware.compression.quantize.fold import folded
 from hwaware.compression.quantize.recover import Recovery, quantised
 from hwaware.compression.search import Found, Search
 from hwaware.compression.task import training_loss
@@ -70,13 +71,19 @@ def finished(
     sweep = Sweep(forms, measured_losses(search, trained, forms, "sensitivity-of-trained"), search.limits)
     front = sweep.front() if len(forms.uniform) > 1 else ()
     candidates = _candidates(search, found, trained, plan, sweep, front, epochs)
-    chosen, measured = _chosen(candidates, baseline, plan, measure)
+    runs = [] if measure is None else list(measure([baseline, *(each.model for each in candidates)]))
+    chosen = _measured(candidates, plan, runs) if runs else _predicted(candidates, plan)
     if chosen is None:
         return None
+    times: Sequence[float | None] = runs[1:] if runs else [None] * len(candidates)
     finalists = tuple(
         Finalist(each.name, each.cost.latency_ms, each.loss, ms, each is chosen)
-        for each, ms in zip(candidates, measured, strict=True)
+        for each, ms in zip(candidates, times, strict=True)
     )
+    note = plan.note
+    if runs:
+        share = runs[1 + candidates.index(chosen)] / runs[0]
+        note = f"measured {share:.1%} of the latency of the model that went in ({quantity(LATENCY, runs[0])})"
     points = tuple(FrontPoint(_counts(p.choices, len(forms.options)), p.costs[LATENCY], p.loss) for p in front)
     plan = replace(
         plan,
@@ -86,6 +93,8 @@ def finished(
         finalists=finalists,
         with_more=found.with_more,
         recovery=chosen.how,
+        note=note,
+        floats=_without_integers(trained) if len(forms.uniform) > 1 else {},
     )
     return Finished(chosen.model, chosen.cost, chosen.spent, plan)
 
@@ -122,20 +131,28 @@ def _candidates(
     return candidates
 
 
-def _chosen(
-    candidates: Sequence[_Candidate], baseline: GraphModel, plan: Plan, measure: Measure | None
-) -> tuple[_Candidate | None, Sequence[float | None]]:
-    """The winner, None where all are slower than the baseline; and what was measured of each."""
-    if measure is None:
-        fitting = [each for each in candidates if within(each.spent, plan.limits)]
-        return min(fitting or candidates, key=lambda each: each.loss), [None] * len(candidates)
-    whole, *measured = measure([baseline, *(each.model for each in candidates)])
+def _predicted(candidates: Sequence[_Candidate], plan: Plan) -> _Candidate:
+    fitting = [each for each in candidates if within(each.spent, plan.limits)]
+    return min(fitting or candidates, key=lambda each: each.loss)
+
+
+def _measured(candidates: Sequence[_Candidate], plan: Plan, runs: Sequence[float]) -> _Candidate | None:
+    """By `runs`, those of the model that went in and of each candidate; None where all are slower than that."""
+    whole = runs[0]
     limit = plan.limits.get(LATENCY, math.inf) / plan.before.latency * whole  # of what was predicted, as measured here
-    able = [(each, ms) for each, ms in zip(candidates, measured, strict=True) if ms <= whole]
+    able = [(each, ms) for each, ms in zip(candidates, runs[1:], strict=True) if ms <= whole]
     fitting = [each for each, ms in able if ms <= limit and within(each.spent, _but_latency(plan.limits))]
     if fitting:
-        return min(fitting, key=lambda each: each.loss), measured
-    return (min(able, key=lambda pair: pair[1])[0] if able else None), measured
+        return min(fitting, key=lambda each: each.loss)
+    return min(able, key=lambda pair: pair[1])[0] if able else None
+
+
+def _without_integers(model: GraphModel) -> dict[str, str]:
+    """By path, why a layer has no integer form."""
+    plain = folded(model.graph)
+    paths = {node.name: node.path or node.name for node in plain.nodes}
+    wanted: dict[str, Precision] = {node.name: "int8" for node in layers(plain)}
+    return {paths[name]: reason for name, reason in settled(plain, wanted).kept.items()}
 
 
 def _but_latency(limits: Mapping[str, float]) -> dict[str, float]:

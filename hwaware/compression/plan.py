@@ -68,7 +68,7 @@ class Plan:
     `strength` the last strength of the regulariser, `history` how it got there; `note` says what is unusual.
     `precisions` says why each layer has its own, `front` what else there was, `finalists` what was compared at the
     end, `with_more` what a tenth more of the budget would change (group or layer, from, to), and `recovery` how
-    accuracy came through quantisation.
+    accuracy came through quantisation; `floats` says of layers that cannot compute in integers why.
     """
 
     method: str
@@ -90,6 +90,7 @@ class Plan:
     finalists: tuple[Finalist, ...] = ()
     with_more: tuple[tuple[str, str, str], ...] = ()
     recovery: str = ""
+    floats: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -136,6 +137,7 @@ class Plan:
             finalists=tuple(finalist(one) for one in optional(top, "finalists")),
             with_more=changes(top),
             recovery=str(top.values.get("recovery", "")),
+            floats=_texts(top.section("floats")) if top.has("floats") else {},
         )
 
 

@@ -14,7 +14,8 @@ from hwaware.compiler.assemble import program_memory
 from hwaware.compression import compress as verbs
 from hwaware.compression.budget import Budget
 from hwaware.compression.channel_values import GAMMA
-from hwaware.compression.compress import USUAL_ROOM, Result
+from hwaware.compression.aims import USUAL_ROOM
+from hwaware.compression.compress import Result
 from hwaware.compression.prepare import Selection
 from hwaware.compression.regulariser import Regulariser
 from hwaware.compression.search import Options

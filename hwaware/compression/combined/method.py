@@ -37,6 +37,7 @@ def joint(search: Search, model: GraphModel) -> Found:
         nonlocal solver
         forms = known_forms(search, model, prepared.costs)
         if not losses:
+            check_reachable(forms, search.limits)
             losses.update(measured_losses(search, model, forms, "sensitivity"))
         solver = CombinedSolver(forms, losses)
         channels = channel_values(search.options.selection.values, training, prepared.groups)
@@ -50,9 +51,17 @@ def joint(search: Search, model: GraphModel) -> Found:
 def precision(search: Search, model: GraphModel) -> Found:
     """`model` as it is, and the precisions of its layers. Raises BudgetError where the limits cannot be met so."""
     forms = known_forms(search, model, plain_costs(search, model))
+    check_reachable(forms, search.limits)
     solver = CombinedSolver(forms, measured_losses(search, model, forms, "sensitivity"))
     solver.solve({}, search.limits, {})
     return Found(model, choices=dict(solver.choices), with_more=solver.with_more)
+
+
+def check_reachable(forms: Forms, limits: Mapping[str, float]) -> None:
+    """Raise OutOfReach, before anything is trained, where nothing is within `limits`."""
+    harmless: Losses = {layer: dict.fromkeys(options, 0.0) for layer, options in forms.options.items()}
+    full = forms.floats.full
+    CombinedSolver(forms, harmless).solve({name: [1.0] * size for name, size in full.items()}, limits, full)
 
 
 def plain_costs(search: Search, model: GraphModel) -> WidthCosts:

@@ -14,6 +14,7 @@ from hwaware.compression.combined.forms import Forms
 from hwaware.compression.combined.problem import Combined, Decided, Losses, sums
 from hwaware.compression.joint.explain import explain
 from hwaware.compression.joint.problem import Problem
+from hwaware.compression.joint.reach import least
 from hwaware.compression.joint.solve import Solution, solve
 from hwaware.compression.outline import Widths
 from hwaware.compression.quantize.choices import Precision
@@ -23,6 +24,17 @@ from hwaware.errors import BudgetError, MissingCostError, ModelError
 _ATTEMPTS = 12
 # Conversions are measured again once so little of the latency is left.
 _AGAIN = 0.75
+
+
+class OutOfReach(BudgetError):
+    """No widths and precisions are within the limits.
+
+    `alone` is the least of each limited cost, `together` the least within the other limits (absent: there is none).
+    """
+
+    def __init__(self, alone: Mapping[str, float], together: Mapping[str, float]) -> None:
+        super().__init__(f"no widths and precisions keep {', '.join(alone)} within the budget; ask for a larger one")
+        self.alone, self.together = dict(alone), dict(together)
 
 
 class CombinedSolver:
@@ -52,9 +64,7 @@ class CombinedSolver:
             return dict(most)
         found = self._decided(saliency, limits, most) or self._least(limits, most)
         if found is None:
-            raise BudgetError(
-                f"no widths and precisions keep {', '.join(limits)} within the budget; ask for a larger one"
-            )
+            raise self._refusal(limits, most)
         self.choices = found.choices
         return found.widths
 
@@ -109,13 +119,34 @@ class CombinedSolver:
     def _least(self, limits: Mapping[str, float], most: Widths) -> Decided | None:
         """The narrowest widths, where they are within the limits: in float32, or all in one precision."""
         for precision, costs in self.forms.uniform.items():
-            least = {name: min(width, most[name]) for name, width in costs.least().items()}
+            narrow = {name: min(width, most[name]) for name, width in costs.least().items()}
             choices = {name: precision for name, options in self.forms.options.items() if precision in options}
-            found = Decided(least, {} if costs is self.forms.floats else choices)
+            found = Decided(narrow, {} if costs is self.forms.floats else choices)
             true = self._true(found, limits)
             if true is not None and all(true[name] <= limit for name, limit in limits.items()):
                 return found
         return None
+
+    def _refusal(self, limits: Mapping[str, float], most: Widths) -> OutOfReach:
+        """With the costs that can be had, as they are when lowered."""
+        combined = self.combined(most, tuple(limits))
+        worth = {name: [1.0] * size for name, size in most.items()}
+        problem = combined.problem(worth, self.losses)
+        alone: dict[str, float] = {}
+        together: dict[str, float] = {}
+        for name in limits:
+            others = {other: limit for other, limit in limits.items() if other != name}
+            for costs, beside in ((alone, {}), (together, others)):
+                low = least(problem, name, beside)
+                if low is None:
+                    continue
+                try:
+                    chosen = solve(problem, {**beside, name: low}).chosen
+                except BudgetError:
+                    continue
+                true = self._true(combined.decided(chosen), limits)
+                costs[name] = max(low, (true or {}).get(name, low))
+        return OutOfReach(alone, together)
 
     def _true(self, found: Decided, limits: Mapping[str, float]) -> dict[str, float] | None:
         try:

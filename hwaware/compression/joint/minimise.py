@@ -1,7 +1,7 @@
 """The exact least of one row of a form while others keep their limits.
 
-Bounds first (`bounds`), the integer program last (`program`), on the few percent of the choices that bounds leave. Its
-answers are checked in float64 against the limits themselves.
+Bounds first (`bounds`), the integer program last (`program`), on the choices that bounds leave. Its answers are checked
+in float64 against the limits themselves.
 """
 
 from __future__ import annotations
@@ -78,16 +78,16 @@ def _decided(state: Bounded, objective: int, limits: FloatArray) -> Minimum | No
             return None
         known = None if found is None else found.value
         share *= _GROWTH
-    # Presolve has been wrong before: where it misses what is known, the program is solved without.
+    # Bounds have done what presolve could do: it costs more than it gains, and is a second opinion at most.
     as_good = known + SLACK * abs(known) + ROUNDING * float(state.form.magnitude()[objective])
-    for presolve in (True, False):
+    for presolve in (False, True):
         found = _least(state, objective, limits, known, presolve)
         if found is not None and found.value <= as_good:
             return found
     raise RuntimeError("HiGHS has missed an assignment that is within the limits")
 
 
-def _least(state: Bounded, objective: int, limits: FloatArray, upper: float, presolve: bool = True) -> Minimum | None:
+def _least(state: Bounded, objective: int, limits: FloatArray, upper: float, presolve: bool = False) -> Minimum | None:
     """The best of what may have an objective of `upper` or less, by the integer program; None where that has none."""
     core = state.pruned(upper)
     core = core and within(core, limits)

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from hwaware.compression.budget import Budget
+from hwaware.compression.compress import Result, compress
+from hwaware.compression.plan import Plan
+from hwaware.compression.search import Options
+from hwaware.compression.task import evaluate
+from hwaware.costs.table import CostTable
+from hwaware.errors import BudgetError
+from hwaware.graph.capture import capture
+from hwaware.graph.model import GraphModel
+from hwaware.reports.precision_table import precision_lines
+from tests.compression.morphnets import EXAMPLE
+from tests.compression.tables import integers_pay, table_of
+from tests.compression.toys import table as floats_only
+from tests.compression.toys import trained
+
+EPOCHS = 5
+
+
+@functools.cache
+def table() -> CostTable:
+    return table_of(capture(trained().model, EXAMPLE), integers_pay, precisions=("int8p", "weight8"))
+
+
+@functools.cache
+def jointly(budget: str) -> Result:
+    return compress(trained(), table(), Budget.parse(budget), epochs=EPOCHS)
+
+
+def integer_layers(result: Result) -> list[str]:
+    return [node.name for node in result.model.graph.nodes if node.op in ("hwaware.conv2d", "hwaware.linear")]
+
+
+def test_widths_and_precisions_meet_the_budget_together() -> None:
+    result = jointly("latency=35%")
+    assert result.plan.method == "joint"
+    assert result.plan.after.latency <= result.plan.limits["latency"]
+    assert integer_layers(result)
+    assert any(group.after < group.before for group in result.plan.groups)
+    assert result.metric >= result.baseline_metric - 0.05
+    assert result.metric == evaluate(trained(), result.model)
+    assert result.model(torch.randn(3, *EXAMPLE[0].shape[1:])).shape == (3, 4)
+
+
+def test_a_mild_budget_is_met_by_precisions_alone() -> None:
+    """As integers are almost free here: no channel has to go."""
+    result = jointly("latency=75%")
+    assert integer_layers(result)
+    assert all(group.after == group.before for group in result.plan.groups)
+
+
+def test_the_plan_says_why() -> None:
+    result = jointly("latency=35%")
+    plan = result.plan
+    chosen = {layer.name: layer for layer in plan.precisions}
+    assert sorted(name for name, layer in chosen.items() if layer.precision == "int8p") == sorted(
+        integer_layers(result)
+    )
+    for layer in plan.precisions:
+        assert set(layer.own_ms) == set(layer.loss) == {"float32", "int8p", "weight8"}
+        assert layer.change_ms[layer.precision] == 0
+        assert layer.loss["float32"] == 0
+    assert plan.recovery
+    assert [each.chosen for each in plan.finalists].count(True) == 1
+    assert [point.latency_ms for point in plan.front] == sorted((p.latency_ms for p in plan.front), reverse=True)
+    assert [point.loss for point in plan.front] == sorted(point.loss for point in plan.front)
+    lines = "\n".join(precision_lines(plan))
+    assert all(layer.path in lines for layer in plan.precisions)
+    assert "chosen" in lines
+
+
+def test_what_another_precision_would_change_is_what_the_table_says() -> None:
+    """Of the layers in float32: in integers, all else as it is, the model costs what the plan tells."""
+    result = jointly("latency=75%")
+    before = result.plan.after.latency
+    told = {layer.name: layer.change_ms["float32"] for layer in result.plan.precisions if layer.precision == "int8p"}
+    assert told
+    assert all(change > -0.2 * before for change in told.values())
+
+
+def test_the_plan_is_read_as_it_was_written() -> None:
+    plan = jointly("latency=35%").plan
+    assert Plan.from_document(json.loads(json.dumps(plan.document())), "model.json") == plan
+
+
+def test_precisions_alone_leave_widths_and_weights() -> None:
+    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision")
+    assert integer_layers(result)
+    assert result.plan.groups == ()
+    assert result.plan.after.flops == result.plan.before.flops
+    assert result.plan.after.size < 0.7 * result.plan.before.size
+
+
+def test_a_table_without_integers_changes_widths_only() -> None:
+    result = compress(trained(), floats_only(), Budget.parse("latency=60%"), epochs=EPOCHS)
+    assert not integer_layers(result)
+    assert any(group.after < group.before for group in result.plan.groups)
+    assert result.plan.after.latency <= result.plan.limits["latency"]
+
+
+def test_precisions_that_were_not_asked_for_stay_away() -> None:
+    options = Options(precisions=("weight8",))
+    result = compress(trained(), table(), Budget.parse("size=40%"), epochs=EPOCHS, options=options)
+    assert not integer_layers(result)
+    assert {layer.precision for layer in result.plan.precisions} == {"float32", "weight8"}
+
+
+@pytest.mark.parametrize("budget", ["latency=3%", "size=2%", "latency=20%,memory=16%"])
+def test_what_cannot_be_had_is_refused_with_what_can(budget: str) -> None:
+    with pytest.raises(BudgetError, match="ask for") as refused:
+        compress(trained(), table(), Budget.parse(budget), method="precision")
+    assert "\n" not in str(refused.value)
+
+
+def test_the_nearest_budget_that_was_named_is_reached() -> None:
+    with pytest.raises(BudgetError) as refused:
+        compress(trained(), table(), Budget.parse("latency=3%"), epochs=2)
+    nearest = str(refused.value).rpartition("ask for ")[2].removesuffix(" or more")
+    result = compress(trained(), table(), Budget.parse(nearest), epochs=2)
+    assert result.plan.after.latency <= result.plan.limits["latency"]
+
+
+def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    def interrupt(phase: str, done: int, total: int, note: str) -> None:
+        if phase == "fine-tune" and done == 1:
+            raise KeyboardInterrupt
+
+    task, budget = trained(), Budget.parse("latency=35%")
+    with pytest.raises(KeyboardInterrupt):
+        compress(task, table(), budget, epochs=EPOCHS, checkpoints=tmp_path, on_progress=interrupt)
+    again = compress(task, table(), budget, epochs=EPOCHS, checkpoints=tmp_path)
+    whole = jointly("latency=35%")
+    assert again.plan == whole.plan
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+
+
+class Stopwatch:
+    """Milliseconds for the model that went in, then for each finalist."""
+
+    def __init__(self, *times: float) -> None:
+        self.times, self.seen = times, 0
+
+    def __call__(self, models: Sequence[GraphModel]) -> list[float]:
+        self.seen = len(models)
+        return [self.times[min(index, len(self.times) - 1)] for index in range(len(models))]
+
+
+def test_nothing_that_was_measured_slower_is_handed_over() -> None:
+    slower = Stopwatch(1.0, 1.01)
+    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision", measure=slower)
+    assert slower.seen >= 2
+    assert not integer_layers(result)
+    assert result.model is result.baseline
+    assert "unchanged" in result.plan.note
+
+
+def test_of_finalists_within_the_measured_budget_the_least_loss_wins() -> None:
+    timed = Stopwatch(1.0, 0.9, 0.6)
+    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision", measure=timed)
+    finalists = result.plan.finalists
+    assert timed.seen == 1 + len(finalists)
+    winner = next(each for each in finalists if each.chosen)
+    fitting = [each for each in finalists if each.measured_ms is not None and each.measured_ms <= 0.7]
+    assert winner in (fitting or finalists)
+    assert all(winner.loss <= each.loss for each in fitting)
+    assert "measured" in result.plan.note
+
+
+def test_labels_are_not_looked_at_where_outputs_say_what_is_lost() -> None:
+    task, budget = trained(), Budget.parse("latency=75%")
+    unlabelled = [(x, None) for x, _ in task.train_data]
+    blind = replace(task, train_data=unlabelled, loss=lambda output, target: 0 * output.sum())
+    result = compress(blind, table(), budget, method="precision", options=Options(sensitivity="outputs"))
+    assert integer_layers(result)
+    assert any(max(layer.loss.values()) > 0 for layer in result.plan.precisions)
