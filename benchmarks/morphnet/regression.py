@@ -40,7 +40,9 @@ def regression(out: Path) -> str:
     error = -evaluate(task, whole)
     models, rows = {}, []
     for share in SHARES:
-        result = compress(replace(task), source, Budget(latency=f"{100 * share:g}%"), method="morphnet", epochs=_EPOCHS, lr=_RATE / 2)
+        result = compress(
+            replace(task), source, Budget(latency=f"{100 * share:g}%"), method="morphnet", epochs=_EPOCHS, lr=_RATE / 2
+        )
         models[f"share-{round(1000 * share)}"] = result.model
         rows.append(
             {"asked": share, "error": -result.metric / error, "size": result.plan.after.size / result.plan.before.size}

@@ -15,14 +15,13 @@ from hwaware.compression.plan_parts import (
     finalist,
     front_point,
     numbers,
-    optional,
     precision_plan,
 )
 from hwaware.errors import ArtifactError
 from hwaware.fields import Fields
 from hwaware.files import Document
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FLOAT = "float32"
 PLAN = Document("compression plan", "compress again with `hwaware compress`", ArtifactError)
 
@@ -132,12 +131,12 @@ class Plan:
             strength=top.number("strength", low=0),
             history=tuple(numbers(tick) for tick in top.sections("history")),
             note=str(top.raw("note")),
-            precisions=tuple(precision_plan(layer) for layer in optional(top, "precisions")),
-            front=tuple(front_point(point) for point in optional(top, "front")),
-            finalists=tuple(finalist(one) for one in optional(top, "finalists")),
+            precisions=tuple(precision_plan(layer) for layer in top.sections("precisions")),
+            front=tuple(front_point(point) for point in top.sections("front")),
+            finalists=tuple(finalist(one) for one in top.sections("finalists")),
             with_more=changes(top),
-            recovery=str(top.values.get("recovery", "")),
-            floats=_texts(top.section("floats")) if top.has("floats") else {},
+            recovery=str(top.raw("recovery")),
+            floats=_texts(top.section("floats")),
         )
 
 

@@ -84,16 +84,11 @@ def finalist(fields: Fields) -> Finalist:
 
 
 def changes(fields: Fields) -> tuple[tuple[str, str, str], ...]:
-    """The list `with_more`; nothing where there is none."""
-    found = fields.values.get("with_more", [])
+    """The list `with_more`."""
+    found = fields.raw("with_more")
     if not isinstance(found, list) or not all(isinstance(each, list) and len(each) == _CHANGE for each in found):
         raise fields.error("with_more", "must be a list of [what, from, to]")
     return tuple((str(what), str(before), str(after)) for what, before, after in found)
-
-
-def optional(fields: Fields, name: str) -> list[Fields]:
-    """Sections that plans of earlier versions do not have."""
-    return list(fields.sections(name)) if fields.has(name) else []
 
 
 def numbers(fields: Fields) -> dict[str, float]:

@@ -76,11 +76,11 @@ def test_ctrl_c_keeps_what_is_trained_and_resume_goes_on(
     assert status == 1
     assert "--resume goes on" in err
     assert (folder / "small" / "checkpoints").is_dir()
-    kept = {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "morphnet").iterdir()}
+    kept = {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "joint").iterdir()}
     status, _, err = run(capsys, *words, "--out", folder / "small")
     assert status == 1
     assert "add --resume to go on with it" in err
-    assert kept == {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "morphnet").iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "joint").iterdir()}
     assert run(capsys, *words, "--out", folder / "small", "--resume")[0] == 0
     assert not (folder / "small" / "checkpoints").exists()
     one, other = (load_result(folder / name).model.state_dict() for name in ("whole", "small"))

@@ -12,9 +12,9 @@ from torch import nn
 
 from hwaware.compiler.assemble import program_memory
 from hwaware.compression import compress as verbs
+from hwaware.compression.aims import USUAL_ROOM
 from hwaware.compression.budget import Budget
 from hwaware.compression.channel_values import GAMMA
-from hwaware.compression.aims import USUAL_ROOM
 from hwaware.compression.compress import Result
 from hwaware.compression.prepare import Selection
 from hwaware.compression.regulariser import Regulariser
@@ -167,8 +167,9 @@ def test_nan_weights_are_refused_before_anything_is_done() -> None:
 
 def test_a_model_without_batch_norm_is_refused_where_its_scales_are_asked_for() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 4))
+    known = table_of(capture(model, EXAMPLE))
     with pytest.raises(ModelError, match="BatchNorm"):
-        compress(broken(model), table(), Budget(latency="60%"), options=Options(Selection(GAMMA)))
+        compress(broken(model), known, Budget(latency="60%"), options=Options(Selection(GAMMA)))
 
 
 @pytest.mark.parametrize("kind", ["lasso", "gate"])
@@ -248,7 +249,7 @@ def test_a_table_of_another_model_is_missing_costs() -> None:
 
 
 def test_unknown_methods_are_refused() -> None:
-    with pytest.raises(HwawareError, match="no method 'magic': choose one of morphnet"):
+    with pytest.raises(HwawareError, match="no method 'magic': choose one of joint, precision, morphnet"):
         compress(trained(), table(), Budget(latency="60%"), method="magic")
 
 

@@ -7,8 +7,12 @@ import pytest
 
 from hwaware.compression.budget import Costs
 from hwaware.compression.plan import GroupPlan, LayerPlan, Plan
+from hwaware.compression.plan_parts import Finalist, FrontPoint, PrecisionPlan
 from hwaware.errors import ArtifactError
 
+_LAYER = PrecisionPlan(
+    "conv2d", "stem.0", "int8p", {"float32": 0.3, "int8p": 0.2}, {"float32": 0.1, "int8p": 0.0}, {"int8p": 1e-3}, 0.01
+)
 PLAN = Plan(
     method="morphnet",
     task="resnet8@digits",
@@ -24,6 +28,12 @@ PLAN = Plan(
     strength=0.5,
     history=({"step": 4, "strength": 0.02, "distance": 0.1, "latency_ms": 0.9, "alive": 6},),
     note="",
+    precisions=(_LAYER,),
+    front=(FrontPoint({"float32": 1, "int8p": 1}, 0.59, 1e-3),),
+    finalists=(Finalist("as searched", 0.59, 0.01, 0.6, True), Finalist("float32", 0.7, 0.0)),
+    with_more=(("stem", "2 channels", "3 channels"),),
+    recovery="calibration",
+    floats={"attention": "matmul has no quantised form"},
 )
 
 
@@ -35,13 +45,20 @@ def test_round_trip_through_json() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema_version",), 2),
+        (("schema_version",), 1),
         (("groups", 0, "kept"), [0, 4]),
         (("groups", 0, "kept"), [3, 0]),
         (("groups", 0, "after"), 1),
         (("before", "latency"), -1),
         (("limits",), None),
         (("layers",), {}),
+        (("precisions", 0, "own_ms"), {"float32": "fast"}),
+        (("precisions", 0, "precision"), 8),
+        (("front", 0, "layers"), {"int8p": -1}),
+        (("finalists", 0, "chosen"), "yes"),
+        (("finalists", 0, "measured_ms"), -1),
+        (("with_more",), [["stem", "2 channels"]]),
+        (("floats",), {"attention": 1}),
         (("history", 0, "alive"), "6"),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import hwaware as hw
 from hwaware.cli import main
 from hwaware.compiler.choice import Variant
 from hwaware.costs.predict import predict
@@ -23,7 +24,8 @@ from hwaware.costs.table import CELLS, JOURNAL, MANIFEST, CostTable
 from hwaware.costs.validation import VALIDATION, read_checks
 from hwaware.devices.device import Device
 from hwaware.errors import BuildError, TableError
-from hwaware.graph.capture import capture
+from hwaware.graph.capture import capture, capture_batched
+from hwaware.graph.model import GraphModel
 from hwaware.profiling import bench, building
 from hwaware.profiling.cells import model_cells
 from hwaware.profiling.journal import PART
@@ -97,6 +99,15 @@ def test_predicting_another_model_is_flagged(finished: Path, capsys: pytest.Capt
     assert PREDICTED in {op["provenance"] for op in document["ops"]}
     low, high = document["interval_ms"]
     assert high / low > 1.2
+
+
+def test_finalists_are_run_in_turn_by_the_schedules_of_the_table(finished: Path, local: Device) -> None:
+    module, inputs = tiny()
+    model = GraphModel(capture_batched(module, inputs), inputs).eval()
+    times = hw.measuring(local, CostTable.load(finished))([model, model])
+    assert len(times) == 2
+    assert all(ms > 0 for ms in times)
+    assert 1 / 3 < times[0] / times[1] < 3
 
 
 def test_a_finished_table_is_not_measured_again(finished: Path, local: Device, monkeypatch: pytest.MonkeyPatch) -> None:

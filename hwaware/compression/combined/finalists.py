@@ -45,16 +45,18 @@ class Sweep:
         self._meters = tuple(dict.fromkeys([LATENCY, *limits]))
         self._borders = measured_borders(forms, {}, sums(self._meters))
         self._combined = Combined(forms, self._borders, {}, self._meters)
-        self._problem = self._combined.problem({}, losses)
 
     def front(self) -> tuple[Point, ...]:
-        """From the least loss to the least latency."""
+        """From the least loss to the least latency; nothing where there is nothing to choose."""
+        if not self._combined.holders:
+            return ()
+        problem = self._combined.problem({}, self.losses)
         others = {name: limit for name, limit in self.limits.items() if name != LATENCY}
-        low = least(self._problem, SOLVED, others)
+        low = least(problem, SOLVED, others)
         if low is None:
             return ()
-        whole = self._problem.cost(SOLVED, {group.name: 0 for group in self._problem.groups})
-        found = sweep(self._problem, SOLVED, np.linspace(low, max(low, whole), _POINTS).tolist(), others)
+        whole = problem.cost(SOLVED, {group.name: 0 for group in problem.groups})
+        found = sweep(problem, SOLVED, np.linspace(low, max(low, whole), _POINTS).tolist(), others)
         points = {}
         for solution in found:
             choices = self._combined.decided(solution.chosen).choices

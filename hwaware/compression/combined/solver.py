@@ -97,6 +97,8 @@ class CombinedSolver:
         self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
     ) -> Decided | None:
         combined = self.combined(most, tuple(limits))
+        if not combined.holders:
+            return None  # nothing to choose
         problem = combined.problem(saliency, self.losses)
         tight = dict(limits)
         for _ in range(_ATTEMPTS):
@@ -130,6 +132,9 @@ class CombinedSolver:
     def _refusal(self, limits: Mapping[str, float], most: Widths) -> OutOfReach:
         """With the costs that can be had, as they are when lowered."""
         combined = self.combined(most, tuple(limits))
+        if not combined.holders:
+            whole = self.forms.priced(most, {}, limits)
+            return OutOfReach(whole, whole)
         worth = {name: [1.0] * size for name, size in most.items()}
         problem = combined.problem(worth, self.losses)
         alone: dict[str, float] = {}

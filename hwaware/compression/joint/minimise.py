@@ -78,16 +78,16 @@ def _decided(state: Bounded, objective: int, limits: FloatArray) -> Minimum | No
             return None
         known = None if found is None else found.value
         share *= _GROWTH
-    # Bounds have done what presolve could do: it costs more than it gains, and is a second opinion at most.
+    # Presolve has been wrong in other programs: where it misses what is known, there is a second opinion without.
     as_good = known + SLACK * abs(known) + ROUNDING * float(state.form.magnitude()[objective])
-    for presolve in (False, True):
+    for presolve in (True, False):
         found = _least(state, objective, limits, known, presolve)
         if found is not None and found.value <= as_good:
             return found
     raise RuntimeError("HiGHS has missed an assignment that is within the limits")
 
 
-def _least(state: Bounded, objective: int, limits: FloatArray, upper: float, presolve: bool = False) -> Minimum | None:
+def _least(state: Bounded, objective: int, limits: FloatArray, upper: float, presolve: bool = True) -> Minimum | None:
     """The best of what may have an objective of `upper` or less, by the integer program; None where that has none."""
     core = state.pruned(upper)
     core = core and within(core, limits)

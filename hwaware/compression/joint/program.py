@@ -65,7 +65,7 @@ class Program:
         limited: FloatArray,
         highs: FloatArray,
         holds: Callable[[IntArray], bool],
-        presolve: bool = False,
+        presolve: bool = True,
     ) -> Answer | None:
         """Where `objective` (of each unknown) is least with the rows `limited` at most `highs`; None where nowhere.
 

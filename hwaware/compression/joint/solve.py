@@ -24,8 +24,8 @@ from hwaware.compression.joint.reach import refusal
 class Solution:
     """The best choice of each group, by position, what it costs, and the limits it was found within.
 
-    What is not proved to be the best is an error, so that `gap`, by how much a loss below this one is not excluded,
-    is what the float arithmetic of the proof leaves: 1e-9 of the loss or less.
+    What is not proved to be the best is an error, so that `gap`, by how much a lower loss is not excluded, is no more
+    than the integer program's tolerance: 0, or 1e-9 of what bounds before it have left.
     """
 
     chosen: Mapping[str, int]

@@ -17,9 +17,11 @@ from hwaware.compression.task import evaluate
 from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
 from hwaware.graph.capture import capture
+from hwaware.graph.lower import lower
 from hwaware.graph.model import GraphModel
 from hwaware.reports.precision_table import precision_lines
-from tests.compression.morphnets import EXAMPLE
+from tests.compiler.inprocess import run_programs
+from tests.compression.morphnets import EXAMPLE, TARGET
 from tests.compression.tables import integers_pay, table_of
 from tests.compression.toys import table as floats_only
 from tests.compression.toys import trained
@@ -50,6 +52,15 @@ def test_widths_and_precisions_meet_the_budget_together() -> None:
     assert result.metric >= result.baseline_metric - 0.05
     assert result.metric == evaluate(trained(), result.model)
     assert result.model(torch.randn(3, *EXAMPLE[0].shape[1:])).shape == (3, 4)
+
+
+def test_what_comes_out_runs_in_integers_and_computes_what_pytorch_does() -> None:
+    model = jointly("latency=35%").model
+    x = torch.randn(EXAMPLE[0].shape, generator=torch.Generator().manual_seed(7))
+    program = lower(capture(model, EXAMPLE))
+    assert any(spec.dtype == "uint8" for op in program.ops for spec in op.input_specs)
+    ((found,),) = run_programs([program], [(x,)], TARGET)
+    assert torch.allclose(torch.as_tensor(found), model(x), rtol=0, atol=1e-4)
 
 
 def test_a_mild_budget_is_met_by_precisions_alone() -> None:
