@@ -13,6 +13,7 @@ from torch import nn
 
 from hwaware.compiler.artifact import Artifact, build_artifact
 from hwaware.compression.finish import Measure
+from hwaware.compression.quantize.pt2e import taken
 from hwaware.costs.audit import Stored
 from hwaware.costs.predict import predict
 from hwaware.costs.table import CostTable
@@ -52,7 +53,7 @@ def profile(
     """
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="hwaware-table-")) / "table"
     return profile_into(
-        model,
+        taken(model, example_inputs),
         example_inputs,
         device,
         out=folder,
@@ -107,6 +108,7 @@ def compile(
     has a folder says of the model is kept in the artifact, for a run of it to be audited; it warns where that is not
     known. `unit` is "cpu" or "gpu", by default the table's, or that of `profiling.target.target_of`.
     """
+    model = taken(model, example_inputs)
     if unit is None and table is not None:
         unit = table.manifest.unit
     target = target_of(device, unit)

@@ -6,6 +6,7 @@ checksums. A model file is data, not code, so what could run code is refused bef
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -33,6 +34,8 @@ def load_exported(path: Path) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """
     _inspect(path)
     try:
+        # What quantised models call; torch registers it only when this is imported.
+        importlib.import_module("torch.ao.quantization.fx._decomposed")
         with _guarded():
             program = torch.export.load(path)
             module = program.module()

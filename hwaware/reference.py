@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hwaware.compression.quantize.pt2e import taken
 from hwaware.compression.task import Task, check, check_weights
 from hwaware.errors import ModelError, TaskError
 from hwaware.exported import load_exported
@@ -81,7 +82,8 @@ def _load(ref: str) -> LoadedModel:
     if path.is_dir():
         return _compressed(path)
     if path.suffix == ".pt2":
-        return LoadedModel(*load_exported(path), path.stem)
+        module, inputs = load_exported(path)
+        return LoadedModel(taken(module, inputs), inputs, path.stem)
     if ":" in ref:
         return _made(call_factory(ref, ModelError), ref)
     raise ModelError(_not_a_model(ref, path))
@@ -104,7 +106,7 @@ def _made(made: Any, ref: str) -> LoadedModel:
         module, inputs = made
         tensors = isinstance(inputs, tuple | list) and inputs and all(isinstance(x, Tensor) for x in inputs)
         if isinstance(module, nn.Module) and tensors:
-            return LoadedModel(module, tuple(inputs), _short_name(ref))
+            return LoadedModel(taken(module, inputs), tuple(inputs), _short_name(ref))
     raise ModelError(
         f"{ref}: the factory returned {_describe(made)}; expected (nn.Module, tuple of example input tensors)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hwaware.devices.device import open_device
 from hwaware.graph.model import GraphModel
 from hwaware.profiling.profile import profile
 from hwaware.profiling.rounds import MOST_ROUNDS
+
+_SAY_S = 20.0  # between lines of progress
 
 
 def table_of(
@@ -34,8 +37,12 @@ def table_of(
         if table.manifest.complete or budget_s is not None:
             return table
 
+    said = -_SAY_S
+
     def tell(done: int, total: int, what: str) -> None:
-        if done % 50 == 0:
+        nonlocal said
+        if time.monotonic() - said >= _SAY_S:
+            said = time.monotonic()
             print(f"{name}: {done}/{total} {what}", file=sys.stderr, flush=True)
 
     with open_device("local") as device:

@@ -34,7 +34,19 @@ from hwaware.graph.capture import _check_weights, _export, _translate
 from hwaware.graph.constants import fold_constants
 from hwaware.graph.integer import LEVELS
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
+from hwaware.graph.model import GraphModel
 from hwaware.graph.ops import CONV, LINEAR
+
+
+def taken(module: nn.Module, example_inputs: Sequence[Tensor]) -> nn.Module:
+    """`module` as it is; where PT2E has quantised it, the integer model for inputs of these shapes.
+
+    Raises what `captured` raises.
+    """
+    graphs = (each.graph for each in module.modules() if isinstance(each, torch.fx.GraphModule))
+    if not any(str(node.target).startswith(NAMESPACE) for graph in graphs for node in graph.nodes):
+        return module
+    return GraphModel(captured(module, example_inputs), tuple(example_inputs)).eval()
 
 
 def captured(module: nn.Module | torch.export.ExportedProgram, example_inputs: Sequence[Tensor]) -> Graph:

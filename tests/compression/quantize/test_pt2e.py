@@ -13,12 +13,15 @@ import torch
 import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 
-from hwaware.compression.quantize.pt2e import accepted, captured
+from hwaware.compression.quantize.pt2e import accepted, captured, taken
 from hwaware.errors import UnsupportedOpError
+from hwaware.graph.capture import capture
 from hwaware.graph.execute import infer
 from hwaware.graph.ir import Graph
+from hwaware.graph.lower import lower
 from hwaware.graph.model import GraphModel
 from hwaware.graph.store import load, save
+from hwaware.reference import load_model
 from tests.compression.quantize.nets import images, ready, run
 from tests.requirements import need_path
 
@@ -106,6 +109,25 @@ def test_an_exported_program_is_taken_as_well() -> None:
     module = converted(x86)
     program = torch.export.export(module, (images(2),))
     assert captured(program, (images(2),)).nodes == captured(module, (images(2),)).nodes
+
+
+def test_a_file_of_torchaos_is_a_model_as_any_other(tmp_path: Path) -> None:
+    """Read by what every verb reads models with; predictions and compilation take it from there."""
+    module = converted(x86)
+    torch.export.save(torch.export.export(module, (images(2),)), tmp_path / "net.pt2")
+    model = load_model(str(tmp_path / "net.pt2"))
+    assert model.name == "net"
+    program = lower(capture(model.module, model.example_inputs))
+    assert sum(spec.dtype == "uint8" for op in program.ops for spec in op.input_specs) >= 4
+    assert apart(module, captured(module, (images(2),)), images(2, 4)) < 0.02
+    assert torch.equal(model.module(images(2, 4)), run(captured(module, (images(2),)), images(2, 4)))
+
+
+def test_a_module_that_was_not_quantised_is_left_alone() -> None:
+    net = Net().eval()
+    assert taken(net, (images(2),)) is net
+    exported = torch.export.export(net, (images(2),)).module()
+    assert taken(exported, (images(2),)) is exported
 
 
 def test_a_graph_without_pairs_is_returned_as_it_is() -> None:
