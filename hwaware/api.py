@@ -74,7 +74,7 @@ def measuring(device: Device, table: CostTable) -> Measure:
 
     Gives the median milliseconds of each, with the table's number of threads.
     """
-    target = target_of(device, table.manifest.unit)
+    target = target_of(device, table.manifest.unit, like=table.manifest.target)
     chooser = table_choices(table.of(target.unit), device)
 
     def measure(models: Sequence[GraphModel]) -> list[float]:
@@ -111,7 +111,7 @@ def compile(
     model = taken(model, example_inputs)
     if unit is None and table is not None:
         unit = table.manifest.unit
-    target = target_of(device, unit)
+    target = target_of(device, unit, like=None if table is None else table.manifest.target)
     if table is not None:
         table = table.of(target.unit)
     chooser = None

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Compile and say what was written."""
     from hwaware.compiler.artifact import build_artifact
     from hwaware.compression.report_extra import report_extra
+    from hwaware.compression.saved import saved_target
     from hwaware.costs.table import CostTable
     from hwaware.devices.device import open_device
     from hwaware.profiling.target import target_of
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_model(args.model)
     table = None if args.table is None else CostTable.load(args.table)
     with open_device(args.device) as device:
-        target = target_of(device, args.unit or _only_unit(table))
+        like = saved_target(Path(args.model)) if table is None else table.manifest.target
+        target = target_of(device, args.unit or _only_unit(table), like=like)
         table = None if table is None else table.of(target.unit)
         chooser = _chooser(args, loaded, device, target, table)
     extra = report_extra(Path(args.model))

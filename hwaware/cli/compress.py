@@ -149,7 +149,9 @@ def _profiled(args: argparse.Namespace, task: Task, device: Device) -> CostTable
     note(f"table: {out}")
     wanted: tuple[Precision, ...] = ()
     if args.method in ("joint", "precision"):
-        wanted = usual(target_of(device, args.unit)) if args.precisions is None else asked_precisions(args)
+        wanted = (
+            usual(target_of(device, args.unit, integers=True)) if args.precisions is None else asked_precisions(args)
+        )
     with progress(f"profiling {task.label}", 0) as bar:
         return profile(
             task.model,

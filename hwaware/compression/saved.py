@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hwaware.compiler.choice import Chooser
 from hwaware.compiler.targets import Target
@@ -86,16 +88,30 @@ def load_result(directory: Path | str) -> Saved:
     return Saved(model, plan, top.number("metric"), top.section("baseline").number("metric"), folder / BASELINE)
 
 
+def saved_target(directory: Path) -> Mapping[str, Any] | None:
+    """The identity of the target that the costs of the model in `directory` were measured on.
+
+    None for a model that `hwaware compress` did not write. Raises ArtifactError for a damaged one.
+    """
+    found = _schedules(directory)
+    return None if found is None else found.identity
+
+
 def saved_chooser(directory: Path, target: Target) -> Chooser | None:
     """The schedules that the costs of the model in `directory` were measured with.
 
     None for a model that `hwaware compress` did not write, and for one whose costs were measured on another target.
     Raises ArtifactError for a damaged folder.
     """
+    found = _schedules(directory)
+    return None if found is None else found.of_target(target)
+
+
+def _schedules(directory: Path) -> Schedules | None:
     if not (directory / MODEL).is_file():
         return None
     top = Fields(str(directory / MODEL), "extra", load_extra(directory), PLAN)
-    return Schedules.from_fields(top.section(SCHEDULES)).of_target(target) if top.has(SCHEDULES) else None
+    return Schedules.from_fields(top.section(SCHEDULES)) if top.has(SCHEDULES) else None
 
 
 def _swap(temporary: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hwaware.compiler.versions import toolchain_identity
@@ -14,17 +15,23 @@ from hwaware.profiling.target import device_facts, target_of
 
 
 def identity_here(
-    device: Device, *, threads: int | None = None, protocol: str | None = None, unit: str | None = None
+    device: Device,
+    *,
+    threads: int | None = None,
+    protocol: str | None = None,
+    unit: str | None = None,
+    like: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What `device` is, as `costs.identity` compares it; `threads` and `protocol` only where they are known.
 
-    `unit` is what computes, by default as in `target_of`. Raises DeviceError where it has no such unit.
+    `unit` is what computes, by default as in `target_of`; `like` is the target of what it is compared with. Raises
+    DeviceError where it has no such unit.
     """
     facts = device_facts(device)
     here: dict[str, Any] = {
         "device": facts.fingerprint(),
         "emulated": facts.emulated,
-        "toolchain": toolchain_identity(target_of(device, unit)),
+        "toolchain": toolchain_identity(target_of(device, unit, like=like)),
     }
     # An Android is put into the mode that its tables were measured in when it is measured.
     if not isinstance(parse_address(device.url), AdbAddress):
@@ -35,4 +42,5 @@ def identity_here(
 
 def check_table(manifest: Manifest, device: Device, *, threads: int | None = None, protocol: str | None = None) -> None:
     """Raise TableError, naming the first difference, where the table of `manifest` is not of `device` as it is now."""
-    check_identity(manifest, identity_here(device, threads=threads, protocol=protocol, unit=manifest.unit))
+    here = identity_here(device, threads=threads, protocol=protocol, unit=manifest.unit, like=manifest.target)
+    check_identity(manifest, here)

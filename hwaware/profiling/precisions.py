@@ -29,7 +29,8 @@ def usual(target: Target) -> tuple[Precision, ...]:
     """What is worth measuring on `target` where nobody said: the faster kind of integers, none on a GPU."""
     if target.unit != CPU:
         return ()
-    return ("int8p",) if target.name.startswith("x86") else ("int8",)
+    in_pairs = target.name.startswith("x86") and not target.name.endswith("vnni")
+    return ("int8p",) if in_pairs else ("int8",)
 
 
 def mixed(graph: Graph, precisions: Sequence[Precision], rng: random.Random) -> Graph:

@@ -80,7 +80,7 @@ def profile(
     own = capture(module, example_inputs)
     graph = widened(own, wider)
     name = "+".join([name if wider == 1 else f"{name}-wider-{wider:g}", *precisions])
-    target = target_of(device, unit)
+    target = target_of(device, unit, integers=bool(precisions))
     kept_to = cores_of(device, cores, threads, protocol)
     wanted = {
         cell.workload.key: cell

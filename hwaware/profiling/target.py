@@ -10,7 +10,7 @@ from hwaware.compiler.artifact import Artifact
 from hwaware.compiler.cuda.target import CudaTarget, cuda_target
 from hwaware.compiler.link import bare_agent
 from hwaware.compiler.target import CPU, GPU
-from hwaware.compiler.targets import Target, restored_target, target_for, unit_of
+from hwaware.compiler.targets import Target, for_integers, restored_target, target_for, unit_of
 from hwaware.compiler.tvm_agent import bare_tvm_agent
 from hwaware.devices.device import Device
 from hwaware.devices.facts import DeviceFacts
@@ -29,11 +29,14 @@ def _agent_for(machine: str) -> Path:
     return bare_tvm_agent() if machine == ANY_MACHINE else bare_agent(machine)
 
 
-def target_of(device: Device, unit: str | None = None) -> Target:
+def target_of(
+    device: Device, unit: str | None = None, *, integers: bool = False, like: Mapping[str, Any] | None = None
+) -> Target:
     """The code generation target of `device`, of its processor or of its GPU.
 
-    By default of the GPU where it is part of the chip, as on a Jetson: nobody buys one for its processor. Raises
-    DeviceError where there is none, BuildError.
+    By default of the GPU where it is part of the chip, as on a Jetson: nobody buys one for its processor. With
+    `integers` it has the device's instructions for 8-bit integers; likewise where it is to be `like` one (an identity
+    in a table) that has. Raises DeviceError where there is none, BuildError.
     """
     facts = device_facts(device)
     host = target_for(facts.arch, frozenset(facts.features), facts.data_caches(), facts.cpu_model)
@@ -42,7 +45,8 @@ def target_of(device: Device, unit: str | None = None) -> Target:
     if chosen not in UNITS:
         raise DeviceError(f"no unit is called {chosen[:20]!r}: choose one of {', '.join(UNITS)}")
     if chosen == CPU:
-        return host
+        extended = for_integers(host, frozenset(facts.features))
+        return extended if integers or like == extended.identity() else host
     if gpu is None:
         raise DeviceError(
             f"device {device.name} tells of no GPU that CUDA runs on: install driver and python3, or use --unit cpu"
