@@ -44,6 +44,6 @@ def _finalists(plan: Plan) -> Iterator[str]:
 
 def _more(plan: Plan) -> Iterator[str]:
     if plan.with_more:
-        yield "  with a tenth more of the budget: " + "; ".join(
-            f"{what}: {before} → {after}" for what, before, after in plan.with_more
-        )
+        yield "  a tenth more of the budget would change"
+        for what, before, after in plan.with_more:
+            yield f"    {what}: {before} → {after}"

@@ -35,7 +35,7 @@ def joint(search: Search, model: GraphModel) -> Found:
         search: Search, prepared: Prepared, training: GraphModel, limits: Mapping[str, float], steps: int | None
     ) -> HalpPruner:
         nonlocal solver
-        forms = known_forms(search, model, prepared.costs)
+        forms = known_forms(search, training, prepared.costs)
         if not losses:
             check_reachable(forms, search.limits)
             losses.update(measured_losses(search, model, forms, "sensitivity"))

@@ -16,6 +16,7 @@ from hwaware.compression.joint.explain import explain
 from hwaware.compression.joint.problem import Problem
 from hwaware.compression.joint.reach import least
 from hwaware.compression.joint.solve import Solution, solve
+from hwaware.compression.meters import LATENCY
 from hwaware.compression.outline import Widths
 from hwaware.compression.quantize.choices import Precision
 from hwaware.compression.width_costs import WidthCosts
@@ -43,8 +44,8 @@ class CombinedSolver:
     def __init__(self, forms: Forms, losses: Losses) -> None:
         self.forms, self.losses = forms, losses
         self.choices: dict[str, Precision] = {}
-        # What a tenth more of the budget would change of the last answer: group or layer, from, to.
-        self.with_more: tuple[tuple[str, str, str], ...] = ()
+        self._with_more: tuple[tuple[str, str, str], ...] = ()
+        self._answer: tuple[Problem, Solution] | None = None  # of which `with_more` is still to be found
         self._borders: tuple[dict[str, int], tuple[str, ...], Borders] | None = None
         self._costs: tuple[dict[str, Precision], WidthCosts] | None = None
 
@@ -55,11 +56,25 @@ class CombinedSolver:
             self._costs = (dict(self.choices), self.forms.assigned(self.choices))
         return self._costs[1]
 
+    @property
+    def with_more(self) -> tuple[tuple[str, str, str], ...]:
+        """What a tenth more of the first limit would change of the last answer: group or layer, from, to."""
+        if self._answer is not None:
+            problem, solution = self._answer
+            explanation = explain(problem, solution, next(iter(solution.limits)))
+            self._with_more = tuple((change.group, change.before, change.after) for change in explanation.changes)
+            self._answer = None
+        return self._with_more
+
+    def latency(self, widths: Widths) -> float:
+        """Milliseconds with the precisions of the last answer."""
+        return self.forms.priced(widths, self.choices, (LATENCY,))[LATENCY]
+
     def solve(
         self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
     ) -> dict[str, int]:
         """The widths; the precisions are in `choices`. Raises BudgetError where nothing is within the limits."""
-        self.choices, self.with_more = {}, ()
+        self.choices, self._with_more, self._answer = {}, (), None
         if self.forms.floats.meets(most, limits):
             return dict(most)
         found = self._decided(saliency, limits, most) or self._least(limits, most)
@@ -76,7 +91,8 @@ class CombinedSolver:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.choices = dict(state["choices"])
-        self.with_more = tuple((what, before, after) for what, before, after in state["with_more"])
+        self._with_more = tuple((what, before, after) for what, before, after in state["with_more"])
+        self._answer = None
         at = state["borders"]
         if at is not None:
             self._measure(at["widths"], at["meters"])
@@ -111,7 +127,7 @@ class CombinedSolver:
             if true is None:
                 return None
             if all(true[name] <= limit for name, limit in limits.items()):
-                self.with_more = _changes(problem, solution)
+                self._answer = (problem, solution)
                 return found
             for name, limit in limits.items():
                 if true[name] > limit:
@@ -158,9 +174,3 @@ class CombinedSolver:
             return self.forms.priced(found.widths, found.choices, limits)
         except (MissingCostError, ModelError):
             return None
-
-
-def _changes(problem: Problem, solution: Solution) -> tuple[tuple[str, str, str], ...]:
-    """What is different with a tenth more of the first limit."""
-    explanation = explain(problem, solution, next(iter(solution.limits)))
-    return tuple((change.group, change.before, change.after) for change in explanation.changes)

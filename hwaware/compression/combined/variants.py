@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,9 +67,11 @@ def holders(forms: Forms, present: Widths) -> tuple[Holder, ...]:
         Holder(name, name, tuple(layers), _variants(widths[name], forms.options, layers))
         for name, layers in with_group.items()
     ]
-    found += [
-        Holder(f"precision of {layer}", None, (layer,), _variants([None], forms.options, [layer])) for layer in own
-    ]
+    paths = {node.name: node.path or node.name for node in forms.graph.nodes}
+    shared = Counter(paths[name] for name in forms.options)  # one module called twice
+    for name in own:
+        called = paths[name] if shared[paths[name]] == 1 else name
+        found.append(Holder(f"precision of {called}", None, (name,), _variants([None], forms.options, [name])))
     return tuple(found)
 
 

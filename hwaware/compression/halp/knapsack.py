@@ -34,6 +34,10 @@ class Knapsack:
         """See `solve`."""
         return solve(self.costs, saliency, limits, most)
 
+    def latency(self, widths: Widths) -> float:
+        """Milliseconds."""
+        return self.costs.latency(widths)
+
     def state(self) -> dict[str, Any]:
         """Nothing."""
         return {}

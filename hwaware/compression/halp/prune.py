@@ -54,6 +54,9 @@ class WidthSolver(Protocol):
         `saliency` lists for each group that of its channels, the highest first.
         """
 
+    def latency(self, widths: Widths) -> float:
+        """Milliseconds at `widths`, as it was last decided."""
+
     def state(self) -> dict[str, Any]:
         """What is needed to go on later."""
 
@@ -168,5 +171,5 @@ class HalpPruner:
             self.alive[name][dying] = False
             self._died[name][dying] = len(self.history) + 1
         self.saliency.forget()
-        latency = self.costs.latency(widths)
+        latency = self.solver.latency(widths)
         self.history.append(Tick(self.step, 0.0, 0.0, latency, sum(widths.values())))
