@@ -3,7 +3,7 @@
 The finalists are the trained model in the precisions of the search, others from the Pareto front at the same widths,
 and the one without any. Where there is a device all of them run on it in turn with the model that went in: of those
 that are within the latency asked for, and not slower than it, the one with the least loss on the training data is
-taken; where none is, the fastest that is not slower.
+taken, the fastest of several that are as good; where none is, the fastest that is not slower.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hwaware.compression.plan_parts import Finalist, FrontPoint
 from hwaware.compression.predicted import predicted
 from hwaware.compression.quantize.choices import Precision, layers, settled
 from hwaware.compression.quantize.fold import folded
-from hwaware.compression.quantize.recover import Recovery, quantised
+from hwaware.compression.quantize.recover import TOLERANCE, Recovery, quantised
 from hwaware.compression.search import Found, Search
 from hwaware.compression.task import training_loss
 from hwaware.costs.prediction import Prediction
@@ -31,6 +31,8 @@ from hwaware.graph.model import GraphModel
 Measure = Callable[[Sequence[GraphModel]], Sequence[float]]
 TUNING = 0.2  # of the epochs, at a tenth of the learning rate, where calibration is not enough
 _SLOWER_RATE = 0.1
+# Losses that differ by so little are the same (besides a share of them, `recover.TOLERANCE`).
+SAME = 1e-4
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,14 @@ def _candidates(
 
 def _predicted(candidates: Sequence[_Candidate], plan: Plan) -> _Candidate:
     fitting = [each for each in candidates if within(each.spent, plan.limits)]
-    return min(fitting or candidates, key=lambda each: each.loss)
+    return _best([(each, each.cost.latency_ms) for each in fitting or candidates])
+
+
+def _best(timed: Sequence[tuple[_Candidate, float]]) -> _Candidate:
+    """The fastest of those whose loss is as good as the least."""
+    least = min(each.loss for each, _ in timed)
+    as_good = least + max(TOLERANCE * abs(least), SAME)
+    return min(((each, ms) for each, ms in timed if each.loss <= as_good), key=lambda pair: pair[1])[0]
 
 
 def _measured(candidates: Sequence[_Candidate], plan: Plan, runs: Sequence[float]) -> _Candidate | None:
@@ -141,9 +150,10 @@ def _measured(candidates: Sequence[_Candidate], plan: Plan, runs: Sequence[float
     whole = runs[0]
     limit = plan.limits.get(LATENCY, math.inf) / plan.before.latency * whole  # of what was predicted, as measured here
     able = [(each, ms) for each, ms in zip(candidates, runs[1:], strict=True) if ms <= whole]
-    fitting = [each for each, ms in able if ms <= limit and within(each.spent, _but_latency(plan.limits))]
+    others = _but_latency(plan.limits)
+    fitting = [(each, ms) for each, ms in able if ms <= limit and within(each.spent, others)]
     if fitting:
-        return min(fitting, key=lambda each: each.loss)
+        return _best(fitting)
     return min(able, key=lambda pair: pair[1])[0] if able else None
 
 
