@@ -148,7 +148,9 @@ def _best(timed: Sequence[tuple[_Candidate, float]]) -> _Candidate:
 def _measured(candidates: Sequence[_Candidate], plan: Plan, runs: Sequence[float]) -> _Candidate | None:
     """By `runs`, those of the model that went in and of each candidate; None where all are slower than that."""
     whole = runs[0]
-    limit = plan.limits.get(LATENCY, math.inf) / plan.before.latency * whole  # of what was predicted, as measured here
+    limit = plan.limits.get(LATENCY, math.inf)
+    if plan.budget.get(LATENCY, "").strip().endswith("%"):
+        limit *= whole / plan.before.latency  # a share of what went in, as that was measured here
     able = [(each, ms) for each, ms in zip(candidates, runs[1:], strict=True) if ms <= whole]
     others = _but_latency(plan.limits)
     fitting = [(each, ms) for each, ms in able if ms <= limit and within(each.spent, others)]

@@ -190,6 +190,16 @@ def test_of_finalists_within_the_measured_budget_the_least_loss_wins() -> None:
     assert "measured" in result.plan.note
 
 
+def test_a_budget_in_milliseconds_is_one_of_the_clock() -> None:
+    """Not of what was predicted: here everything takes a thousand times as long."""
+    whole = jointly("latency=75%").plan.before.latency
+    budget = Budget.parse(f"latency={1e3 * 0.7 * whole:.6f}us")
+    timed = Stopwatch(1e3 * whole, 0.9e3 * whole)
+    result = compress(trained(), table(), budget, method="precision", measure=timed)
+    assert result.plan.note.startswith("measured 90.0%")
+    assert next(each for each in result.plan.finalists if each.chosen).measured_ms == pytest.approx(900 * whole)
+
+
 def test_labels_are_not_looked_at_where_outputs_say_what_is_lost() -> None:
     task, budget = trained(), Budget.parse("latency=75%")
     unlabelled = [(x, None) for x, _ in task.train_data]
