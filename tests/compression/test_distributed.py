@@ -17,7 +17,7 @@ from hwaware.compression.randomness import OwnStream
 from hwaware.compression.train import fit
 from hwaware.errors import TaskError
 from tests.compression.test_train import task
-from tests.compression.together import EPOCHS, gradients, halves, smooth
+from tests.compression.together import EPOCHS, gradients, halves, sensitive, smooth
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,6 +85,14 @@ def test_an_interrupted_training_goes_on_in_all_processes(ranks: Any) -> None:
 def test_the_main_process_loop_of_the_users_own_counts(ranks: Any) -> None:
     (_, other), _, _ = ranks
     assert (other["own.0.weight"] == 1).all()
+
+
+def test_sensitivities_are_shared_out_and_the_same(ranks: Any) -> None:
+    (found, other), _, _ = ranks
+    alone = sensitive()
+    assert alone.max() > 0
+    assert torch.allclose(found["lost.by layer"], alone, rtol=1e-6, atol=1e-9)
+    assert torch.equal(found["lost.by layer"], other["lost.by layer"])
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 7, 9])

@@ -14,8 +14,12 @@ from torch import Tensor, nn
 
 from hwaware.compression.checkpoint import Checkpoint
 from hwaware.compression.distributed import Processes, joined
+from hwaware.compression.quantize.calibrate import calibrate
+from hwaware.compression.quantize.choices import Precision, layers
+from hwaware.compression.quantize.sensitivity import sensitivities
 from hwaware.compression.task import ExtraLoss, evaluate
 from hwaware.compression.train import fit
+from hwaware.graph.capture import capture_batched
 from hwaware.zoo.batches import Batches
 from tests.compression.interruptions import Fader
 from tests.compression.test_train import accuracy, task
@@ -120,6 +124,17 @@ def constants() -> nn.Module:
     return model
 
 
+def sensitive() -> Tensor:
+    """What 8 and 4 bits lose in each layer: three layers, so that the last turn is not for all processes."""
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 2))
+    circle = task(model=net)
+    graph = capture_batched(net, circle.example_inputs)
+    options: dict[str, tuple[Precision, ...]] = {node.name: ("float32", "weight4") for node in layers(graph)}
+    losses = sensitivities(graph, circle, options, calibrate(graph, circle), batches=2)
+    return torch.tensor([losses[layer]["weight4"] for layer in options], dtype=torch.float64)
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     # The first trainings each make and leave a group of their own, the others share one.
@@ -138,6 +153,7 @@ def main(folder: Path) -> None:
         keep("whole", resumed(folder / "none", 0).state_dict())
         keep("resumed", resumed(folder / "checkpoint", 10).state_dict())
         keep("own", own(processes).state_dict())
+        keep("lost", {"by layer": sensitive()})
         save_file(results, folder / f"{processes.rank}.safetensors")
         (folder / f"{processes.rank}.json").write_text(json.dumps(report))
 
