@@ -93,6 +93,7 @@ class Combined:
     def _operation(self, name: str, units: list[str]) -> None:
         """Add what an operation costs more, or less, than at the present widths in float32."""
         layer = self._by_layer.get(name)
+        units = [unit for unit in units if len({each.width for each in self._by_group[unit].variants}) > 1]
         sides = [self._by_group[unit] for unit in units]
         if layer is not None and layer not in sides:
             sides = [layer, *sides]
