@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # Most of the tests compile on one core; some wait for a board: one more than the two cores of a small machine.
 TEST_WORKERS ?= 3
 
-.PHONY: setup demo test lint bench bench-predict bench-morphnet clean
+.PHONY: setup demo test lint bench bench-predict bench-morphnet bench-precision clean
 
 setup: $(VENV)/.ready
 
@@ -49,6 +49,10 @@ bench-predict: setup
 # Hours, most of it training; the same command goes on. `ARGS="--parts budgets"` takes minutes.
 bench-morphnet: setup
 	$(BIN)/python -m benchmarks.morphnet $(ARGS)
+
+# Hours, most of it training; the same command goes on. `ARGS="--parts speed bytes"` trains nothing.
+bench-precision: $(VENV)/.bench-ready
+	$(BIN)/python -m benchmarks.precision $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(LITERT) build dist *.egg-info

@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks.peers import onnx_runtime, openvino_cpu
 from benchmarks.peers.peer import Peer, Runner
-from benchmarks.peers.sources import write_onnx
 
 CALIBRATION = "calibration.npy"  # (N, C, H, W), in the model's folder
 FORMATS = ("u8s8", "u8s7", "s8s8")
@@ -40,6 +39,8 @@ def write_quantised(folder: Path, kind: str) -> Path:
     """The model of `folder` in the format `kind`, as a file in a folder of that name; written once."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    from benchmarks.peers.sources import write_onnx
 
     path = folder / kind / onnx_runtime.FILE
     if path.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 # sample(seconds, least): milliseconds of each call, for so long and so many at least.
@@ -15,11 +14,10 @@ LEAST = 5
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure; `quiet` is held while a round's samples are taken."""
+    """How long to measure."""
 
     rounds: int
     seconds: float  # of each side in each round
-    quiet: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 def in_turn(sides: Mapping[str, Sample], effort: Effort) -> dict[str, list[float]]:
@@ -28,8 +26,7 @@ def in_turn(sides: Mapping[str, Sample], effort: Effort) -> dict[str, list[float
     samples: dict[str, list[float]] = {name: [] for name in names}
     for number in range(effort.rounds):
         start = number % len(names)
-        with effort.quiet():
-            for name in names[start:] + names[:start]:
-                taken = sides[name](effort.seconds, LEAST)
-                samples[name] += taken[:: max(1, len(taken) // SAMPLES_A_ROUND)]
+        for name in names[start:] + names[:start]:
+            taken = sides[name](effort.seconds, LEAST)
+            samples[name] += taken[:: max(1, len(taken) // SAMPLES_A_ROUND)]
     return samples

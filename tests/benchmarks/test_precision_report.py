@@ -71,8 +71,8 @@ def test_bytes_are_shares_of_the_smaller_float() -> None:
     rows = [byte_row("float32", 3000, 3000), byte_row("int8", 255, 270), byte_row("weight4", 139, 139)]
     assert shares(rows, rows[1]) == {"manifest": 0.255, "file": 0.255, "resident": 0.27}
     said = report({"bytes": rows})
-    assert "MISSED  net int8 at most 26%: 27.0%" in said
-    assert "met     net weight4 at most 14%: 13.9%" in said
+    assert "MISSED  net int8 at most 26%: 27.00%" in said
+    assert "met     net weight4 at most 14%: 13.90%" in said
     assert "of our float32 artifact 9.0%" in said
 
 
