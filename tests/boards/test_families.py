@@ -47,8 +47,12 @@ def test_it_is_known_for_what_it_is(way: str, machine: str, devices: dict[tuple[
     assert target_of(device).triple.startswith(TRIPLES[machine])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("machine", MACHINES)
+# 32-bit ARM has the same schedules by another code generator: a family of each kind of operation.
+ON_32_BIT = ("chain", "inverted", "fires", "shuffle", "unet", "excited", "one_dimensional", "encoder", "resnext")
+CASES = [("aarch64", name) for name in FAMILIES] + [("armv7l", name) for name in ON_32_BIT]
+
+
+@pytest.mark.parametrize(("machine", "name"), CASES)
 def test_it_computes_what_pytorch_does(
     machine: str,
     name: str,
@@ -56,7 +60,7 @@ def test_it_computes_what_pytorch_does(
     arm_phones: dict[str, Phone],
     tmp_path: Path,
 ) -> None:
-    """Every family on every machine; over SSH on the one and over adb on the other, in turn."""
+    """Over SSH and over adb in turn."""
     way = WAYS[(list(FAMILIES).index(name) + MACHINES.index(machine)) % len(WAYS)]
     made = case(name, 1)
     target = target_of(devices["ssh", machine])

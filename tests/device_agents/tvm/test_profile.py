@@ -36,9 +36,9 @@ def device(devices_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Devi
         yield opened
 
 
-def by_tvm(device: Device, unit: str | None = None) -> Target:
+def by_tvm(device: Device, unit: str | None = None, *, integers: bool = False) -> Target:
     """The target of the processor, its kernels called through TVM's runtime."""
-    return replace(target_of(device, unit), tvm=True)
+    return replace(target_of(device, unit, integers=integers), tvm=True)
 
 
 def test_a_profile_becomes_a_table(device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
