@@ -14,8 +14,17 @@ from tests.compression.combined.forms import borders_of, forms_of, losses_of, sa
 from tests.compression.morphnets import Chain, Concat, Depthwise, Residual
 
 
-@pytest.mark.parametrize("net", [Chain, Residual, Concat, Depthwise])
-@pytest.mark.parametrize("meter", ["latency", "size", "memory"])
+@pytest.mark.parametrize(
+    ("net", "meter"),
+    [
+        (Chain, "latency"),
+        (Residual, "latency"),
+        (Residual, "memory"),
+        (Concat, "latency"),
+        (Concat, "size"),
+        (Depthwise, "memory"),
+    ],
+)
 @given(share=st.floats(0.1, 0.95), loss=st.sampled_from([1e-3, 0.3, 10.0]))
 @settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
 def test_the_answer_is_within_the_limit_as_lowered(net: type[nn.Module], share: float, loss: float, meter: str) -> None:
@@ -35,7 +44,7 @@ def test_the_answer_is_within_the_limit_as_lowered(net: type[nn.Module], share: 
         assert solver.costs.latency(widths) == pytest.approx(true[meter], rel=1e-9)
 
 
-@pytest.mark.parametrize("share", [0.85, 0.6, 0.4, 0.25])
+@pytest.mark.parametrize("share", [0.85, 0.6, 0.4])
 def test_it_loses_as_little_as_brute_force_over_true_costs(share: float) -> None:
     """Of all variants of a chain, each lowered for real; conversions at other widths are counted by their share."""
     forms = forms_of(Chain)
