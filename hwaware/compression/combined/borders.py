@@ -7,6 +7,7 @@ what a value is stored as depends on two layers, as it does in a chain.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,10 @@ def measured_borders(forms: Forms, widths: Widths, meters: Sequence[str]) -> Bor
             for meter in meters
         }
     together = {}
+    known = {name for name, costs in single.items() if all(map(math.isfinite, costs.values()))}
     for one, two in neighbours(forms.graph, able):
+        if not {one, two} <= known:
+            continue  # one of them is not to be had in integers
         both = price(one, two)
         extra = {meter: both[meter] - single[one][meter] - single[two][meter] + floats[meter] for meter in meters}
         if any(abs(value) > _ROUNDING * abs(floats[meter]) for meter, value in extra.items()):

@@ -12,6 +12,7 @@ from typing import Any
 from hwaware.compression.combined.borders import Borders, measured_borders
 from hwaware.compression.combined.forms import Forms
 from hwaware.compression.combined.problem import Combined, Decided, Losses, sums
+from hwaware.compression.halp import knapsack
 from hwaware.compression.joint.explain import explain
 from hwaware.compression.joint.problem import Problem
 from hwaware.compression.joint.reach import least
@@ -77,7 +78,9 @@ class CombinedSolver:
         self.choices, self._with_more, self._answer = {}, (), None
         if self.forms.floats.meets(most, limits):
             return dict(most)
-        found = self._decided(saliency, limits, most) or self._least(limits, most)
+        found = (
+            self._decided(saliency, limits, most) or self._widths(saliency, limits, most) or self._least(limits, most)
+        )
         if found is None:
             raise self._refusal(limits, most)
         self.choices = found.choices
@@ -133,6 +136,17 @@ class CombinedSolver:
                 if true[name] > limit:
                     tight[name] = min(tight[name], solution.costs[name]) * 0.999 * limit / true[name]
         return None
+
+    def _widths(
+        self, saliency: Mapping[str, Sequence[float]], limits: Mapping[str, float], most: Widths
+    ) -> Decided | None:
+        """In float32, where the table does not know the answer or no tightening led within the limits."""
+        if not most:
+            return None
+        try:
+            return Decided(knapsack.solve(self.forms.floats, saliency, limits, most), {})
+        except BudgetError:
+            return None
 
     def _least(self, limits: Mapping[str, float], most: Widths) -> Decided | None:
         """The narrowest widths, where they are within the limits: in float32, or all in one precision."""

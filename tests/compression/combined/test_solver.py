@@ -7,11 +7,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from hwaware.compression.combined.forms import Forms
 from hwaware.compression.combined.problem import Combined, Decided
 from hwaware.compression.combined.solver import CombinedSolver
-from hwaware.errors import BudgetError
+from hwaware.costs.prediction import Cost
+from hwaware.errors import BudgetError, MissingCostError
+from hwaware.graph.workload import Workload
 from tests.compression.combined.forms import borders_of, forms_of, losses_of, saliency_of
-from tests.compression.morphnets import Chain, Concat, Depthwise, Residual
+from tests.compression.morphnets import Chain, Concat, Depthwise, Residual, prepare
+from tests.compression.tables import Formula, integers_pay
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,27 @@ def test_harmless_integers_come_before_channels() -> None:
     harmful = CombinedSolver(forms, losses_of(forms, 1e6))
     assert harmful.solve(saliency_of(forms), limits, full) != full
     assert harmful.choices == {}
+
+
+class Unsure(Formula):
+    """Knows layers in integers among their like, and nothing of floats beside them."""
+
+    def cost(self, workload: Workload) -> Cost:
+        mixed = {spec.dtype for spec in (*workload.inputs[:1], workload.output)} == {"uint8", "float32"}
+        if mixed and workload.kind == "conv2d":
+            raise MissingCostError("unknown")
+        return super().cost(workload)
+
+
+def test_where_the_table_does_not_know_mixtures_widths_go_and_layers_stay() -> None:
+    """Not all of the channels at that: as many stay as the limit leaves."""
+    prepared = prepare(Chain, Unsure(integers_pay))
+    forms = Forms.known(prepared.static, prepared.costs, ("int8p",))
+    full = forms.floats.full
+    solver = CombinedSolver(forms, losses_of(forms, 1e-6))
+    limits = {"latency": 0.7 * forms.floats.latency(full)}
+    widths = solver.solve(saliency_of(forms), limits, full)
+    assert 0.5 * limits["latency"] < forms.priced(widths, solver.choices, limits)["latency"] <= limits["latency"]
 
 
 def test_it_goes_on_from_its_state() -> None:
