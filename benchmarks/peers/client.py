@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,9 +22,11 @@ class PeerError(Exception):
 class Client:
     """A worker process on the first `threads` of this process's processors. A context manager that ends it."""
 
+    worker: ClassVar[str] = "benchmarks.peers.worker"  # the module that is run
+
     def __init__(self, peer: str, threads: int) -> None:
         cpus = sorted(os.sched_getaffinity(0))[:threads]
-        command = ["taskset", "-c", ",".join(map(str, cpus)), sys.executable, "-m", "benchmarks.peers.worker", peer]
+        command = ["taskset", "-c", ",".join(map(str, cpus)), sys.executable, "-m", self.worker, peer]
         self._threads = threads
         self._process = subprocess.Popen(
             command,

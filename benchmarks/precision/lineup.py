@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,18 +17,7 @@ from benchmarks.peers.peer import Peer
 class Int8Client(Client):
     """A worker of this benchmark on the first `threads` of this process's processors."""
 
-    def __init__(self, peer: str, threads: int) -> None:
-        cpus = sorted(os.sched_getaffinity(0))[:threads]
-        command = ["taskset", "-c", ",".join(map(str, cpus)), sys.executable, "-m", "benchmarks.precision.worker", peer]
-        self._threads = threads
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    worker = "benchmarks.precision.worker"
 
 
 @dataclass(frozen=True)
