@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from hwaware.compression.halp.steps import candidates
 from hwaware.compression.meters import MEMORY
 from hwaware.compression.outline import Widths
+from hwaware.compression.quiet import quiet
 from hwaware.compression.width_costs import WidthCosts
 from hwaware.errors import MissingCostError, ModelError
 
@@ -75,13 +76,14 @@ class Program:
             unit = max(limit, 1e-30)
             rows.append(finite / unit)
             highs.append((limit - constant) / unit)
-        found = milp(
-            worth,
-            integrality=whole,
-            bounds=Bounds(0, upper),
-            constraints=[LinearConstraint(np.array(rows), -np.inf, highs), *self._consistent()],
-            options={"node_limit": _NODES, "mip_rel_gap": _GAP},
-        )
+        with quiet():
+            found = milp(
+                worth,
+                integrality=whole,
+                bounds=Bounds(0, upper),
+                constraints=[LinearConstraint(np.array(rows), -np.inf, highs), *self._consistent()],
+                options={"node_limit": _NODES, "mip_rel_gap": _GAP},
+            )
         if found.x is None:
             return None
         return {name: width for (name, width), place in self.places.items() if found.x[place] > 0.5}
