@@ -37,7 +37,7 @@ SAME = 1e-4
 
 @dataclass(frozen=True)
 class Finished:
-    """What is handed over; None for the model that went in."""
+    """What is handed over, what it is predicted to cost, and the plan that says why."""
 
     model: GraphModel
     cost: Prediction

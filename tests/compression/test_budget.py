@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwaware.compression.budget import Budget, Costs, unreachable, within
+from hwaware.compression.budget import Budget, Costs, conflicting, unreachable, within
 from hwaware.errors import BudgetError
 
 WHOLE = Costs(latency=20.0, memory=2**20, size=2**19)
@@ -82,3 +82,10 @@ def test_unreachable_names_the_nearest_budget_that_is_reachable() -> None:
     )
     nearest = Budget.parse("latency=31%,size=50%")
     assert within(least, nearest.limits(WHOLE))
+
+
+def test_limits_that_conflict_are_told_with_what_each_could_be() -> None:
+    error = str(conflicting(Budget.parse("latency=20%,size=10%"), WHOLE, {"latency": 0.305 * WHOLE.latency}))
+    assert error.startswith("latency=20%,size=10% can each be kept, but not together: ask for latency=31% (")
+    assert "size=" not in error.partition("ask for")[2]
+    assert str(conflicting(Budget.parse("latency=20%,size=10%"), WHOLE, {})).endswith("ask for more of several")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from hwaware.compiler.effort import NAMES, effort
 from hwaware.compiler.schedules import variant
+from hwaware.costs.fit import anchor_of
 from hwaware.costs.model import CostModel
 from hwaware.costs.prediction import INTERPOLATED, MEASURED, PREDICTED, OpCost, Prediction
 from hwaware.costs.row import FAILED, GRAPH
@@ -219,3 +220,13 @@ def test_a_damaged_fit_is_not_believed(nonsense: dict[str, object]) -> None:
 
 def test_counts_have_a_name_each() -> None:
     assert len(DEVICE) == len(NAMES)
+
+
+def test_an_operation_that_writes_levels_is_reached_by_its_like_that_writes_floats() -> None:
+    floats = "conv|conv2d|1x8x8x1:f32->1x8x8x1:f32|groups=1|add[channelc]"
+    levels = "conv|conv2d|1x8x8x1:f32->1x8x8x1:u8|groups=1|add[channelc]+quantize[pairc]"
+    reads_levels = "conv|conv2d|1x8x8x1:u8->1x8x8x1:u8|groups=1|scale[channelc]+quantize[pairc]"
+    assert anchor_of(levels) == anchor_of(floats) == "conv|conv2d|1x8x8x1:f32->1x8x8x1:f32|groups=1"
+    # What is read makes another kernel.
+    assert anchor_of(reads_levels) != anchor_of(levels)
+    assert anchor_of("copy|1x8:u8") == "copy"

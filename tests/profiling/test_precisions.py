@@ -7,12 +7,15 @@ import random
 import pytest
 import torch
 
+from hwaware.compiler.cores import EXTENDED
+from hwaware.compiler.cuda.target import cuda_target
+from hwaware.compiler.targets import base_target
 from hwaware.errors import TableError
 from hwaware.graph.capture import capture
 from hwaware.graph.ir import Graph
 from hwaware.graph.lower import lower
 from hwaware.profiling.cells import model_cells
-from hwaware.profiling.precisions import Precision, mixed, parse_precisions, uniform
+from hwaware.profiling.precisions import Precision, mixed, parse_precisions, uniform, usual
 from hwaware.profiling.variants import Variants, prunable_groups
 from hwaware.zoo.registry import build
 
@@ -86,3 +89,16 @@ def test_precisions_are_known_names_in_one_order() -> None:
     assert parse_precisions("") == parse_precisions("float32") == ()
     with pytest.raises(TableError, match=r"no precision 'int9': choose of .*int8p"):
         parse_precisions("int8,int9")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("x86_64-avx2", ("int8p",)), ("aarch64-a72", ("int8",)), ("x86_64-avx512vnni", ("int8",)), ("riscv64", ("int8",))],
+)
+def test_without_being_told_the_faster_integers_are_measured(name: str, wanted: tuple[Precision, ...]) -> None:
+    extended = {target.name: target for targets in EXTENDED.values() for target in targets}
+    assert usual(extended.get(name) or base_target(name)) == wanted
+
+
+def test_no_integers_on_a_gpu() -> None:
+    assert usual(cuda_target(base_target("aarch64"), "8.7")) == ()

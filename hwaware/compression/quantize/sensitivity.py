@@ -2,7 +2,7 @@
 
 Measured, layer by layer, on the task's training data; without labels by how far the outputs move (the
 Kullback-Leibler divergence of class probabilities, or the squared difference of what are no classes), as in
-Cai et al. 2020 (ZeroQ, arXiv:2001.00281, section 3.2).
+Cai et al. 2020 (ZeroQ, arXiv:2001.00281).
 """
 
 from __future__ import annotations
