@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hwaware.compression.channels_last import laid, plain
 from hwaware.compression.distributed import Processes
 from hwaware.compression.optimiser import learning_rate, parameters_of, set_rate
 from hwaware.compression.precision import Precision, for_metric
@@ -52,7 +51,6 @@ class Trainer:
     precision: Precision
     processes: Processes
     course: Course
-    layout: torch.memory_format
     extra_loss: ExtraLoss | None
     after_step: AfterStep | None
 
@@ -95,7 +93,7 @@ class Trainer:
     ) -> tuple[float, Any]:
         """One step; the task's loss before it, and the model's output."""
         with blamed(f"{where}: the model or the loss"), randomness(), self.precision.forward():
-            output = plain(self.model(*inputs))
+            output = self.model(*inputs)
             loss = self.task.loss(output, target)
         whole = loss if self.extra_loss is None else loss + self.extra_loss(self.model)
         value = loss.item()
@@ -125,8 +123,7 @@ class Trainer:
         device = self._device
         for batch in self.task.train_data:
             inputs, target = unpack(self.task, batch, "train_data")
-            images = tuple(laid(x.to(device), self.layout) for x in inputs)
-            yield images, target.to(device) if isinstance(target, Tensor) else target
+            yield tuple(x.to(device) for x in inputs), target.to(device) if isinstance(target, Tensor) else target
 
 
 def _require_finite(where: str, loss: float, whole: float, peak: float) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 import torch
 from torch import nn
 
-from hwaware.compression.channels_last import channels_last
 from hwaware.compression.checkpoint import Arguments, Checkpoint
 from hwaware.compression.distributed import joined
 from hwaware.compression.epoch import AfterStep, Course, Trainer
@@ -60,9 +58,6 @@ def fit(
     the main one calls `on_epoch` and writes checkpoints, in a folder that all can read. `extra_loss` and `after_step`
     must do the same on every one.
 
-    A GraphModel's filters have their channels last in memory while it trains on a processor: `extra_loss` and
-    `after_step` reshape, they do not `view`.
-
     A task with a `fit` of its own is trained by that alone: then only `extra_loss`, `after_step`, `seed` and, for the
     finished training, `checkpoint` apply. With several processes it runs in each, and the main one's weights count.
 
@@ -71,8 +66,7 @@ def fit(
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     own = task.fit
-    laying = channels_last(model) if own is None else nullcontext(torch.preserve_format)
-    with joined() as processes, seeded(seed, device), laying as layout:
+    with joined() as processes, seeded(seed, device):
         processes.copy_main([*model.parameters(), *model.buffers()])
         arithmetic = Precision(precision, device)
         stepper = make_optimizer(model, task, optimizer, lr, weight_decay) if own is None else None
@@ -98,7 +92,7 @@ def fit(
         if stepper is not None:
             batches = batches or processes.rounds(operator.length_hint(task.train_data, 0))
             course = Course(epochs, lr, seed, with_metric=on_epoch is not None)
-            trainer = Trainer(model, task, stepper, arithmetic, processes, course, layout, extra_loss, after_step)
+            trainer = Trainer(model, task, stepper, arithmetic, processes, course, extra_loss, after_step)
             for epoch in range(first, epochs):
                 started = time.monotonic()
                 done = trainer.run(epoch, batches)
