@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ if os.environ.get("HWAWARE_NO_SKIP") == "1":
 
 # Small nets on a busy machine: a second thread waits more than it works.
 torch.set_num_threads(1)
+
+# Torch's and TVM's own objects stay: looking through them again and again takes a twentieth of the time of all tests.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
