@@ -8,23 +8,23 @@ border rows are taken one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from tvm import tirx
 
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder, ceil_div
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape
 from hwaware.compiler.schedules.depthwise_tiles import FLOAT, Site, Sums, band_tile, row_tile
+from hwaware.compiler.schedules.depthwise_weights import Filters, filters
 from hwaware.compiler.schedules.integer.biases import biases
 from hwaware.compiler.schedules.parts import even_parts, over_parts
 from hwaware.compiler.schedules.tile import ChannelBlock, channel_blocks, choose_depthwise, vector_widths
 from hwaware.compiler.schedules.window import Run, runs
 from hwaware.compiler.targets import Target
-from hwaware.compiler.tir import Buffer, Expr, Stmt, branch, integer, loop, seq
-from hwaware.graph.workload import HALF, INT8, STORED, Workload
+from hwaware.compiler.tir import Expr, Stmt, branch, integer, loop, seq
+from hwaware.graph.workload import Workload
 
 # Multiply-adds of a column of the tile that are written out one by one: more take long to compile and gain nothing.
 _MOST_ADDS = 50
@@ -48,10 +48,6 @@ def depthwise_candidates(workload: Workload, target: Target) -> list[Choice]:
     return [*tall, Choice.of(name, rows=1, positions=wide.positions, vectors=wide.vectors, inside=0)]
 
 
-# How weights lie in memory, by the attribute that says so; int4 is not worth unpacking for so few.
-_STORED = {"": "float32", INT8: "int8", HALF: "float16"}
-
-
 def _even(positions: int, most: int) -> int:
     """The width of a tile of at most `most` that divides a row most evenly."""
     return ceil_div(positions, ceil_div(positions, max(1, most)))
@@ -69,19 +65,13 @@ def depthwise(builder: KernelBuilder) -> Kernel:
     padding = max(block.padded - block.valid for block in blocks)
 
     levels = builder.workload.inputs[0].dtype == "uint8"
-    dtype = "int8" if levels else _STORED[str(dict(builder.workload.attrs).get(STORED, ""))]
-
-    def pack(constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        lines = constants["weight"].reshape(channels, taps).T.reshape(-1)
-        return np.pad(lines, (0, padding)).astype(dtype)
-
-    weight = builder.constant("weight", taps * channels + padding, pack, dtype)
+    weights = filters(builder, channels, taps, padding)
     sums = FLOAT
     if levels:
         bias = builder.constant("bias", channels, biases(channels, 0), "int32")
         sums = Sums("int32", bias, builder.constant("zero", 1, lambda constants: constants["zero"], "int32"))
     builder.declare_steps()
-    plan = DepthwisePlan(builder, shape, weight, blocks, tuple(runs(shape.columns, positions)), rows, sums)
+    plan = DepthwisePlan(builder, shape, weights, blocks, tuple(runs(shape.columns, positions)), rows, sums)
     return builder.finish(plan.body(channels_inside=bool(choice.get("inside", 0))))
 
 
@@ -105,11 +95,11 @@ TileBody = Callable[[Expr, Expr, Expr, int, Run, Expr], Stmt]
 
 @dataclass(frozen=True)
 class DepthwisePlan:
-    """A depthwise convolution: its packed weights, the channels of a tile, its tiles along a row, its rows."""
+    """A depthwise convolution: its weights, the channels of a tile, its tiles along a row, its rows."""
 
     builder: KernelBuilder
     shape: ConvShape
-    weight: Buffer
+    weights: Filters
     blocks: tuple[ChannelBlock, ...]
     spans: tuple[Run, ...]
     rows: int
@@ -206,4 +196,4 @@ class DepthwisePlan:
         return row_tile(self._site(image, row, channel, valid, span, column))
 
     def _site(self, image: Expr, row: Expr, channel: Expr, valid: int, span: Run, column: Expr) -> Site:
-        return Site(self.builder, self.shape, self.weight, image, row, channel, valid, span, column, self.sums)
+        return Site(self.builder, self.shape, self.weights, image, row, channel, valid, span, column, self.sums)

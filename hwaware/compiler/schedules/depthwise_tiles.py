@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hwaware.compiler.kernel import KernelBuilder
 from hwaware.compiler.schedules.conv_shape import ConvShape
+from hwaware.compiler.schedules.depthwise_weights import Filters
 from hwaware.compiler.schedules.window import Run, over_taps
 from hwaware.compiler.tir import (
     Buffer,
@@ -63,7 +64,7 @@ class Site:
 
     builder: KernelBuilder
     shape: ConvShape
-    weight: Buffer
+    weights: Filters
     image: Expr
     row: Expr
     channel: Expr
@@ -81,9 +82,9 @@ class Site:
         return self.sums.wide(load(self.builder.inputs[0], at_channel, width), width)
 
     def filters(self, r: Expr | int, s: int, offset: int, width: int) -> Expr:
-        """Weights of tap (r, s), packed ``[r][s][channel]``."""
+        """Weights of tap (r, s)."""
         tap = r * self.shape.columns.taps + s
-        return self.sums.wide(load(self.weight, tap * self.shape.groups + self.channel + offset, width), width)
+        return self.sums.wide(self.weights.vector(tap, self.channel + offset, width), width)
 
     def inside(self, p: int, s: int) -> bool:
         """Whether tap s of position p is; in a run of several tiles all are."""

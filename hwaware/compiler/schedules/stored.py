@@ -20,9 +20,7 @@ from hwaware.compiler.schedules.direct_tile import Decode, Site, direct_tile
 from hwaware.compiler.schedules.tile import ChannelBlock
 from hwaware.compiler.targets import Target
 from hwaware.compiler.tir import Buffer, Expr, cast, const, integer, load, splat
-from hwaware.graph.workload import HALF, INT4, INT8, STORED, Workload
-
-_ADDED = 8  # to a level of int4, so that none is negative
+from hwaware.graph.workload import HALF, INT4, INT4_ZERO, INT8, STORED, Workload
 
 
 def stored_candidates(workload: Workload, target: Target) -> list[Choice]:
@@ -85,12 +83,12 @@ class _Int4:
         level = tirx.bitwise_and(tirx.shift_right(byte, shift), const(15, width, "int32"))
         first = (site.group * self._channels + block.offset + site.index * block.padded) * self._groups
         scale = load(self._scales, first + tirx.floordiv(step, group) * block.padded + start, width)
-        return cast("float32", level - const(_ADDED, width, "int32"), width) * cast("float32", scale, width)
+        return cast("float32", level - const(INT4_ZERO, width, "int32"), width) * cast("float32", scale, width)
 
 
 def _nibbles(shape: ConvShape, blocks: Sequence[ChannelBlock], constants: Mapping[str, np.ndarray]) -> np.ndarray:
     """Packed levels, [group][block][step / 2][channel], of both steps of a byte."""
-    packed = pack(constants["weight"], shape, tuple(blocks)) + np.int8(_ADDED)
+    packed = pack(constants["weight"], shape, tuple(blocks)) + np.int8(INT4_ZERO)
     parts, start = [], 0
     for _ in range(shape.groups):
         for block in blocks:

@@ -11,7 +11,7 @@ from hwaware.graph.constants import call
 from hwaware.graph.ir import Node, Ref
 from hwaware.graph.lower.builder import Builder
 from hwaware.graph.lower.program import FusedOp
-from hwaware.graph.workload import CHANNEL, HALF, INT4, INT8, STORED, Step
+from hwaware.graph.workload import CHANNEL, HALF, INT4, INT4_ZERO, INT8, STORED, Step
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,25 @@ class StoredWeight:
 def stored_weight(builder: Builder, node: Node, *, decoding: bool = True) -> StoredWeight:
     """The weight of a `node`; float32 for one whose kernels are not `decoding`.
 
-    Groups of int4 with a single weight an input channel, depthwise ones, are float32 too: there is little to save.
+    int4 of several filters for each single input channel is float32 too: its kernels would pad them to whole vectors.
     Raises UnsupportedOpError for a weight that depends on the input.
     """
     arg = node.args["weight"]
     if isinstance(arg, Ref) and arg.name in builder.decoded:
         made = builder.decoded[arg.name]
-        if decoding and not (made.op == _INT4 and made.spec.shape[1] == 1):
+        if decoding and not (made.op == _INT4 and _few_each(node, made.spec.shape)):
             return _FORMS[made.op](builder, made)
         return StoredWeight({"weight": call(made, {name: builder.graph.tensors[name] for name in made.refs()}).numpy()})
     if not builder.is_constant(arg):
         raise builder.refuse(node, "a weight that is computed by the model is not supported")
     return StoredWeight({"weight": builder.constant(arg)})
+
+
+def _few_each(node: Node, shape: tuple[int, ...]) -> bool:
+    """Whether a convolution's groups, of one input channel each, have more than one filter."""
+    groups = node.args.get("groups", 1)
+    assert isinstance(groups, int)
+    return groups > 1 and shape[1] == 1 and shape[0] > groups
 
 
 def _int8(builder: Builder, node: Node) -> StoredWeight:
@@ -63,7 +70,7 @@ def _int4(builder: Builder, node: Node) -> StoredWeight:
     sizes = tuple(int(size) for size in shape)  # type: ignore[arg-type]
     packed = builder.constant(node.args["packed"])
     rows = np.stack([packed & 15, packed >> 4], -1).reshape(sizes[0], -1)[:, : math.prod(sizes[1:])]
-    levels = rows.astype(np.int8) - np.int8(8)
+    levels = rows.astype(np.int8) - np.int8(INT4_ZERO)
     if len(sizes) > 2:
         levels = np.moveaxis(levels.reshape(sizes[0], *sizes[2:], sizes[1]), -1, 1)
     scale = builder.constant(node.args["scale"])
