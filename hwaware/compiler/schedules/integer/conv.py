@@ -11,8 +11,9 @@ from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape, dense_shape
 from hwaware.compiler.schedules.direct import DirectPlan
-from hwaware.compiler.schedules.integer.biases import Constants, biases, given_back
+from hwaware.compiler.schedules.integer.biases import Constants, biases
 from hwaware.compiler.schedules.integer.dots import LEAST_LANES, Dot
+from hwaware.compiler.schedules.integer.padding import padding
 from hwaware.compiler.schedules.integer.tile import IntegerTile
 from hwaware.compiler.schedules.integer.ways import IntegerTarget, dot_of
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, fitted, ranked_tiles
@@ -73,10 +74,7 @@ def integer(builder: KernelBuilder) -> Kernel:
     channels = shape.groups * shape.kg + target.lanes
     weight = builder.constant("weight", packed, partial(_pack, shape, blocks, dot, joined), "int8")
     bias = builder.constant("bias", channels, biases(channels, dot.offset), "int32")
-    outside = None
-    if not (shape.rows.always_inside() and shape.columns.always_inside()):
-        taps = shape.rows.taps * (1 + shape.columns.taps)
-        outside = builder.constant("outside", taps * channels, given_back(shape, channels, dot.offset), "int32")
+    outside = padding(builder, shape, dot, channels, joined=joined)
     builder.declare_steps()
     plan = DirectPlan(
         builder,
@@ -87,7 +85,7 @@ def integer(builder: KernelBuilder) -> Kernel:
         weights_outside=tiling.outside,
         parts=choice.get("parts", 0),
         steps=tiling.steps,
-        write_tile=IntegerTile(dot, shape, bias, outside, channels, joined),
+        write_tile=IntegerTile(dot, shape, bias, outside, joined),
     )
     return builder.finish(plan.body())
 

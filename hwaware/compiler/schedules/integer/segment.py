@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hwaware.compiler.schedules.direct_tile import Site
@@ -13,7 +13,7 @@ from hwaware.compiler.tir import Expr, Stmt, bind, integer, load, loop, pieces, 
 
 @dataclass(frozen=True)
 class Segment:
-    """`count` channels from element `pixel` of the input on, `spacing` further for each next of `positions`.
+    """`count` channels of each of `positions`, of which `read(position, channel, n)` brings `n` from one on.
 
     Products by `dot` with the weights from `first_weight` on are added to `sums`.
     """
@@ -22,8 +22,7 @@ class Segment:
     site: Site
     sums: Sums
     positions: Sequence[int]
-    pixel: Expr
-    spacing: int
+    read: Callable[[int, Expr, int], Expr]
     first_weight: Expr
     count: int
 
@@ -45,8 +44,7 @@ class Segment:
         names = _Names()
         words = {}
         for p in self.positions:
-            at = self.pixel + p * self.spacing + c
-            levels = self.dot.levels(lambda o, n, at=at: load(self.site.builder.inputs[0], at + o, n), count)  # type: ignore[misc]
+            levels = self.dot.levels(lambda o, n, p=p: self.read(p, c + o, n), count)  # type: ignore[misc]
             (words[p],) = names.keep(f"x{p}", (levels,))
         for index in range(-(-count // self.dot.depth)):
             self._step(names, index, self.first_weight + (c + index * self.dot.depth) * self.site.block.padded, words)
