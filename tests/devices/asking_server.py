@@ -105,5 +105,8 @@ class _Guard(paramiko.ServerInterface):
             channel.send_exit_status(done.returncode)
             channel.close()
 
-        threading.Thread(target=run, daemon=True).start()
+        # A moment later: the channel must not be closed before the answer to this request has gone out.
+        timer = threading.Timer(0.1, run)
+        timer.daemon = True
+        timer.start()
         return True
