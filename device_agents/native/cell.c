@@ -87,6 +87,8 @@ static void fill(const hwa_arg *arg, void *data, hwa_random *random)
         memset(data, 0, (size_t)arg->bytes);
     } else if (arg->fill == HWA_FILL_INDEX) {
         hwa_fill_indices(random, arg->bits, arg->fill_limit, data, arg->bytes);
+    } else if (arg->fill == HWA_FILL_RISING) {
+        hwa_fill_rising(arg->bits, arg->fill_limit, data, arg->bytes);
     } else {
         hwa_fill_values(random, arg->code, arg->bits, data, arg->bytes);
     }

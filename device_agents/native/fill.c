@@ -81,3 +81,13 @@ void hwa_fill_indices(hwa_random *random, uint8_t bits, int64_t limit, void *dat
         store((unsigned char *)data + at, hwa_random_below(random, limit > 0 ? (uint64_t)limit : 0), size);
     }
 }
+
+void hwa_fill_rising(uint8_t bits, int64_t limit, void *data, uint64_t bytes)
+{
+    const uint64_t size = element_bytes(bits), count = bytes / size, most = limit > 0 ? (uint64_t)limit : 0;
+    for (uint64_t i = 0; i < count; i++) {
+        /* Parts are multiplied, so that nothing overflows. */
+        const uint64_t value = count > 1 ? most / (count - 1) * i + most % (count - 1) * i / (count - 1) : 0;
+        store((unsigned char *)data + i * size, value, size);
+    }
+}

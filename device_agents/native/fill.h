@@ -18,6 +18,9 @@ uint64_t hwa_random_below(hwa_random *random, uint64_t limit);
  * kernel can take; truth values. `bytes` beyond whole elements stay untouched. */
 void hwa_fill_values(hwa_random *random, uint8_t code, uint8_t bits, void *data, uint64_t bytes);
 
+/* Integers from 0 to limit, each as much above the one before as rounding down leaves. */
+void hwa_fill_rising(uint8_t bits, int64_t limit, void *data, uint64_t bytes);
+
 /* Integers in [0, limit). */
 void hwa_fill_indices(hwa_random *random, uint8_t bits, int64_t limit, void *data, uint64_t bytes);
 

@@ -47,7 +47,8 @@ typedef struct {
 typedef int (*hwa_kernel)(void *handle, const TVMFFIAny *args, int32_t n_args, TVMFFIAny *result);
 
 /* A cell: one kernel, measured alone on memory of its own. */
-enum { HWA_FILL_NORMAL, HWA_FILL_INDEX }; /* random values; or integers in [0, fill_limit) */
+/* Random values; integers in [0, fill_limit); or evenly rising ones from 0 to fill_limit, both there. */
+enum { HWA_FILL_NORMAL, HWA_FILL_INDEX, HWA_FILL_RISING };
 enum { HWA_INPUT, HWA_WEIGHT, HWA_OUTPUT, HWA_SCRATCH };
 
 typedef struct {

@@ -31,7 +31,8 @@ Pack = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 class Argument:
     """One flat argument: `role`, element type and count; `limit` bounds the values of integer arguments.
 
-    Of scratch memory each of `tasks` that run side by side has an equal slice.
+    Those that are `rising` are where ranges begin, and at last, at `limit`, where the last one ends. Of scratch memory
+    each of `tasks` that run side by side has an equal slice.
     """
 
     role: str
@@ -39,6 +40,7 @@ class Argument:
     size: int
     limit: int = 0
     tasks: int = 1
+    rising: bool = False
 
     @property
     def bytes(self) -> int:
@@ -137,12 +139,14 @@ class KernelBuilder:
         size = _extent(work.output, work.out_width, work.out_pitch)
         self.output = buffer("y", size, work.output.dtype, part=OUT_PITCH in dict(work.attrs))
 
-    def constant(self, name: str, size: int, pack: Pack, dtype: str = "float32") -> Buffer:
-        """Declare a packed constant; `pack` makes it from the operation's constants."""
+    def constant(
+        self, name: str, size: int, pack: Pack, dtype: str = "float32", *, limit: int = 0, rising: bool = False
+    ) -> Buffer:
+        """Declare a packed constant; `pack` makes it from the operation's constants; see `Argument` for the others."""
         made = buffer(name, _indexable(size), dtype)
         self.constants.append(made)
         self.packs.append(pack)
-        self.arguments.append(Argument(WEIGHT, dtype, max(1, size)))
+        self.arguments.append(Argument(WEIGHT, dtype, max(1, size), limit, rising=rising))
         return made
 
     def scratch(self, name: str, size: int, tasks: int = 1) -> Buffer:

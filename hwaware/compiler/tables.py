@@ -54,7 +54,9 @@ def _argument(argument: Argument, shape: str) -> str:
     code, bits = _dtype(argument.dtype)
     role = _ROLES.get(argument.role, "HWA_INPUT")
     fill = "HWA_FILL_NORMAL" if argument.dtype == "float32" else "HWA_FILL_INDEX"
-    # Index tables of a kernel stay zero: any position they could name must exist.
+    if argument.rising:
+        fill = "HWA_FILL_RISING"
+    # Other tables of a kernel stay zero: any position they could name must exist.
     limit = max(1, argument.limit)
     return f"{{1, {shape}, {code}, {bits}, {role}, {fill}, {limit}, {argument.bytes}u}}"
 

@@ -10,40 +10,23 @@ Exactness: integer sums are computed in floating point only where no sum can lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-NAMESPACE = "hwaware"
+from hwaware.graph.own import operator, same_as
+
 LEVELS = 255  # of an activation, from 0 on
 MOST = 1024.0  # levels: more is far outside, and still a small integer
 
-_LIBRARY = torch.library.Library(NAMESPACE, "DEF")
 # Integers up to here are exact in float32.
 _EXACT = 1 << 24
 
 
-def _operator(schema: str, meta: Callable[..., Tensor]) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Register a function as the operator `schema`; `meta` gives the shape of its result."""
-
-    def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        _LIBRARY.define(schema)
-        name = schema.partition("(")[0]
-        _LIBRARY.impl(name, function, "CPU")
-        _LIBRARY.impl(name, meta, "Meta")
-        return function
-
-    return register
-
-
-def _as(dtype: torch.dtype) -> Callable[..., Tensor]:
-    return lambda x, *_: torch.empty_like(x, dtype=dtype)
-
-
-@_operator("quantize(Tensor input, Tensor scale, Tensor zero) -> Tensor", _as(torch.uint8))
+@operator("quantize(Tensor input, Tensor scale, Tensor zero) -> Tensor", same_as(torch.uint8))
 def quantize(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """uint8 levels of `x`: the nearest to x · (1 / scale), ties to even, plus `zero`, within 0 and 255.
 
@@ -53,7 +36,7 @@ def quantize(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     return (level.clamp(min=-MOST) + zero).clamp(0, LEVELS).to(torch.uint8)
 
 
-@_operator("dequantize(Tensor input, Tensor scale, Tensor zero) -> Tensor", _as(torch.float32))
+@operator("dequantize(Tensor input, Tensor scale, Tensor zero) -> Tensor", same_as(torch.float32))
 def dequantize(q: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """float32 values of levels: (q - zero) · scale."""
     return (q.to(torch.float32) - zero) * scale
@@ -63,7 +46,7 @@ def _conv_meta(q: Tensor, weight: Tensor, zero: Tensor, bias: Tensor, scale: Ten
     return functional.conv2d(q.float(), weight.float(), None, *window)
 
 
-@_operator(
+@operator(
     "conv2d(Tensor input, Tensor weight, Tensor zero, Tensor bias, Tensor scale, SymInt[2] stride=1, "
     "SymInt[2] padding=0, SymInt[2] dilation=1, SymInt groups=1) -> Tensor",
     _conv_meta,
@@ -93,7 +76,7 @@ def _linear_meta(q: Tensor, weight: Tensor, *_: object) -> Tensor:
     return functional.linear(q.float(), weight.float())
 
 
-@_operator("linear(Tensor input, Tensor weight, Tensor zero, Tensor bias, Tensor scale) -> Tensor", _linear_meta)
+@operator("linear(Tensor input, Tensor weight, Tensor zero, Tensor bias, Tensor scale) -> Tensor", _linear_meta)
 def linear(q: Tensor, weight: Tensor, zero: Tensor, bias: Tensor, scale: Tensor) -> Tensor:
     """float32 dense layer of uint8 levels (…, C) with int8 weights (K, C), scaled as in `conv2d`."""
     dtype = _sum_type(weight)
@@ -109,37 +92,3 @@ def _sum_type(weight: Tensor) -> torch.dtype:
 def _scaled(total: Tensor, bias: Tensor, scale: Tensor, dim: int) -> Tensor:
     shape = [-1 if d == dim else 1 for d in range(total.dim())]
     return (total.to(torch.int32) + bias.reshape(shape)).to(torch.float32) * scale.reshape(shape)
-
-
-@_operator("decode_int8(Tensor levels, Tensor scale) -> Tensor", _as(torch.float32))
-def decode_int8(levels: Tensor, scale: Tensor) -> Tensor:
-    """float32 weights (K, …) of int8 levels and one scale an output channel (K)."""
-    return levels.to(torch.float32) * scale.reshape([-1] + [1] * (levels.dim() - 1))
-
-
-def _int4_meta(packed: Tensor, scale: Tensor, shape: list[int], group: int) -> Tensor:
-    return packed.new_empty(shape, dtype=torch.float32)
-
-
-@_operator("decode_int4(Tensor packed, Tensor scale, SymInt[] shape, SymInt group) -> Tensor", _int4_meta)
-def decode_int4(packed: Tensor, scale: Tensor, shape: list[int], group: int) -> Tensor:
-    """float32 weights of `shape` (K, …), two levels from -8 to 7 a byte, and a scale for every `group` of a row.
-
-    A row is an output channel's weights in the order (height, width, input channel), or (input) of a dense layer; its
-    last group may be shorter. `packed` is uint8 (K, bytes of a row), the low half of a byte first, with 8 added;
-    `scale` is float16 or float32 (K, groups of a row); kernels keep it as float16.
-    """
-    rows = torch.stack([packed & 15, packed >> 4], -1).flatten(1).to(torch.float32) - 8
-    count = 1
-    for size in shape[1:]:
-        count *= size
-    wide = rows[:, :count] * scale.to(torch.float32).repeat_interleave(group, 1)[:, :count]
-    if len(shape) < 3:
-        return wide.reshape(shape)
-    return wide.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1).contiguous()
-
-
-@_operator("decode_half(Tensor half) -> Tensor", _as(torch.float32))
-def decode_half(half: Tensor) -> Tensor:
-    """float32 weights of float16 ones."""
-    return half.to(torch.float32)

@@ -82,13 +82,13 @@ DROPOUT = frozenset({"dropout.default"})
 IDENTITY = frozenset(
     {"clone.default", "contiguous.default", "alias.default", "detach.default", "lift_fresh_copy.default"}
 )
-# hwaware's own, of quantised models (`hwaware.graph.integer`).
+# hwaware's own, of quantised models (`hwaware.graph.integer`) and of stored weights (`hwaware.graph.decode`).
 QUANTIZE = frozenset({"hwaware.quantize"})
 DEQUANTIZE = frozenset({"hwaware.dequantize"})
 INTEGER_CONV = frozenset({"hwaware.conv2d"})
 INTEGER_LINEAR = frozenset({"hwaware.linear"})
 LEVELS = QUANTIZE | DEQUANTIZE | INTEGER_CONV | INTEGER_LINEAR
-DECODE = frozenset({"hwaware.decode_int8", "hwaware.decode_int4", "hwaware.decode_half"})
+DECODE = frozenset({"hwaware.decode_int8", "hwaware.decode_int4", "hwaware.decode_half", "hwaware.decode_sparse"})
 
 KNOWN = frozenset().union(
     *(CONV, LINEAR, MATMUL, ATTENTION, BATCH_NORM, LAYER_NORM, EMBEDDING, POOL, REDUCE, SOFTMAX, UPSAMPLE),

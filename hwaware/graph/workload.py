@@ -24,8 +24,9 @@ SCALE, QUANTIZE, DEQUANTIZE, OF_LEVELS = "scale", "quantize", "dequantize", "of_
 PAIRED = "paired"
 
 # Attribute of workloads with weights in fewer bits, which become float32 in registers, and what it says: int8 with a
-# scale a channel (a step), float16, or int4 with a scale for every so many weights, ``int4x64``.
-STORED, INT8, INT4, HALF = "stored", "int8", "int4", "float16"
+# scale a channel (a step), float16, or int4 with a scale for every so many weights, ``int4x64``; or so many float32 ones
+# that are not 0, ``sparse1234``.
+STORED, INT8, INT4, HALF, SPARSE = "stored", "int8", "int4", "float16", "sparse"
 INT4_ZERO = 8  # is added to a level of int4 where it is packed, so that none is negative
 
 # Attributes of workloads that read or write part of a wider tensor, at whatever channel of it.

@@ -12,6 +12,8 @@ from hwaware.compiler.bundle import build_bundle
 from hwaware.compiler.choice import Choice, Variant
 from hwaware.compiler.schedules import SCHEDULES, candidates, variant
 from hwaware.compiler.targets import base_target
+from hwaware.compression.quantize.choices import layers
+from hwaware.compression.sparsify import sparsified
 from hwaware.errors import BuildError
 from hwaware.graph.capture import capture
 from hwaware.graph.ir import Spec
@@ -32,6 +34,8 @@ def test_every_schedule_of_every_kind_runs_as_a_cell(tmp_path: Path) -> None:
     small = capture(build("mobilenet_v2_small")[0].eval(), build("mobilenet_v2_small")[1])
     programs = [*(program_of(name, 1)[1] for name in FAMILIES), lowered(pairs)]
     programs += [lower(uniform(small, precision)) for precision in ("int8", "weight4")]
+    plain = [node.name for node in layers(small) if node.args.get("groups", 1) == 1]
+    programs.append(lower(sparsified(small, plain)))
     workloads = dict.fromkeys(op.workload for program in programs for op in program.ops)
     found: dict[str, list[Variant]] = {}
     for work in workloads:

@@ -27,7 +27,7 @@ FAILURES = {
     "greedy": "out of memory",
     "huge": "out of memory",
 }
-SOUND = {"scale", "parallel", "nested", "workspace", "check_values", "check_indices", "awake", "chatty"}
+SOUND = {"scale", "parallel", "nested", "workspace", "check_values", "check_indices", "check_rising", "awake", "chatty"}
 
 
 @pytest.fixture(scope="module")

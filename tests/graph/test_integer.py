@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwaware.graph import integer
+from hwaware.graph import decode, integer
 from hwaware.graph.functions import function_of
 
 
@@ -97,7 +97,7 @@ def test_four_bits_are_rows_in_memory_order_with_a_scale_a_group(shape: tuple[in
     scale = torch.rand(shape[0], -(-rows.shape[1] // group), generator=_random(1))
     wide = rows * np.repeat(scale.numpy(), group, 1)[:, : rows.shape[1]]
     wanted = np.moveaxis(wide.reshape(shape[0], *shape[2:], shape[1]), -1, 1) if len(shape) > 2 else wide
-    got = integer.decode_int4(packed, scale, list(shape), group)
+    got = decode.decode_int4(packed, scale, list(shape), group)
     assert np.array_equal(got.numpy(), wanted.astype(np.float32))
 
 

@@ -15,13 +15,14 @@ from hwaware.compiler.schedules.matmul import matmul, matmul_candidates, matmul_
 from hwaware.compiler.schedules.plain import copy, embedding, map_, reduce, resample
 from hwaware.compiler.schedules.pool import pool2d
 from hwaware.compiler.schedules.rows import layer_norm, softmax
+from hwaware.compiler.schedules.sparse.layer import sparse, sparse_candidates
 from hwaware.compiler.schedules.stored import stored, stored_candidates
 from hwaware.compiler.schedules.transpose import conv2d_transpose
 from hwaware.compiler.schedules.winograd import winograd
 from hwaware.compiler.schedules.winograd_candidates import winograd_candidates
 from hwaware.compiler.targets import Target
 from hwaware.errors import BuildError
-from hwaware.graph.workload import STORED, Workload
+from hwaware.graph.workload import SPARSE, STORED, Workload
 
 Candidates = Callable[[Workload, Target], list[Choice]]
 
@@ -30,6 +31,8 @@ SCHEDULES: dict[str, Schedule] = {
     "winograd": winograd,
     "grouped": grouped,
     "stored": stored,
+    "sparse": sparse,
+    "sparse_rows": sparse,
     "integer": integer,
     "integer_depthwise": depthwise,
     "depthwise": depthwise,
@@ -53,12 +56,23 @@ def _plain(name: str) -> Candidates:
 
 
 # Schedules whose kind has another name, or several ways.
-_CHOSEN = ("direct", "winograd", "grouped", "matmul_dot", "integer", "integer_depthwise", "stored")
+_CHOSEN = (
+    "direct",
+    "winograd",
+    "grouped",
+    "matmul_dot",
+    "integer",
+    "integer_depthwise",
+    "stored",
+    "sparse",
+    "sparse_rows",
+)
 
 # What a kind can be written by, the best guess first; a rule gives nothing where it does not apply.
 RULES: dict[str, tuple[Candidates, ...]] = {
     **{name: (_plain(name),) for name in SCHEDULES if name not in _CHOSEN},
     "stored": (stored_candidates,),
+    "sparse": (sparse_candidates,),
     "integer": (integer_candidates,),
     "conv2d": (winograd_candidates, grouped_candidates, direct_candidates),
     "dense": (direct_candidates,),
@@ -76,8 +90,9 @@ def schedule_name(workload: Workload) -> str:
     depthwise = workload.kind == "conv2d" and channels == (workload.attr("groups"),) * 2 != (1, 1)
     if workload.inputs[0].dtype == "uint8":
         return "integer_depthwise" if depthwise else "integer"
-    if STORED in dict(workload.attrs) and not depthwise:
-        return "stored"
+    form = str(dict(workload.attrs).get(STORED, ""))
+    if form and not depthwise:
+        return "sparse" if form.startswith(SPARSE) else "stored"
     return "depthwise" if depthwise else workload.kind
 
 

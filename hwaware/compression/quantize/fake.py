@@ -14,7 +14,8 @@ from torch import Tensor
 
 from hwaware.compression.quantize.scales import bias_levels
 from hwaware.compression.quantize.weights import format_of
-from hwaware.graph.integer import LEVELS, NAMESPACE, dequantize, quantize
+from hwaware.graph.integer import LEVELS, dequantize, quantize
+from hwaware.graph.own import NAMESPACE
 
 _LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")
 

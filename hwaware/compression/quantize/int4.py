@@ -1,4 +1,4 @@
-"""Two levels from -8 to 7 a byte, as `hwaware.graph.integer.decode_int4` reads them."""
+"""Two levels from -8 to 7 a byte, as `hwaware.graph.decode.decode_int4` reads them."""
 
 from __future__ import annotations
 

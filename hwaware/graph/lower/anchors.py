@@ -11,7 +11,7 @@ from hwaware.graph.lower.builder import Builder, Value, channels_last, is_dense,
 from hwaware.graph.lower.elementwise import with_constant
 from hwaware.graph.lower.program import FusedOp
 from hwaware.graph.lower.stored import StoredWeight, stored_weight
-from hwaware.graph.workload import CHANNEL, Step
+from hwaware.graph.workload import CHANNEL, STORED, Step
 
 
 def _pair(values: object, rank: int, neutral: int) -> tuple[int, int]:
@@ -122,7 +122,8 @@ def _foldable(op: FusedOp, value: Value) -> bool:
     if order is None or order[-1] != 1 or value.sizes[1] != op.output_spec.shape[-1]:
         return False  # a reshape or permute lies between: the normalised dimension is not the operation's channels
     bias_only = all(step.name == "add" and step.constant and step.operand == CHANNEL for step in op.steps)
-    return op.kind in ("conv2d", "conv2d_transpose", "dense") and bias_only
+    plain = STORED not in op.attrs  # others are packed as they were stored
+    return op.kind in ("conv2d", "conv2d_transpose", "dense") and bias_only and plain
 
 
 def _fold(builder: Builder, op: FusedOp, scale: np.ndarray, shift: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from hwaware.graph.constants import call
 from hwaware.graph.ir import Node, Ref
 from hwaware.graph.lower.builder import Builder
 from hwaware.graph.lower.program import FusedOp
-from hwaware.graph.workload import CHANNEL, HALF, INT4, INT4_ZERO, INT8, STORED, Step
+from hwaware.graph.workload import CHANNEL, HALF, INT4, INT4_ZERO, INT8, SPARSE, STORED, Step
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,14 @@ class StoredWeight:
 def stored_weight(builder: Builder, node: Node, *, decoding: bool = True) -> StoredWeight:
     """The weight of a `node`; float32 for one whose kernels are not `decoding`.
 
-    int4 of several filters for each single input channel is float32 too: its kernels would pad them to whole vectors.
+    int4 of several filters for each single input channel is float32 too: its kernels would pad them to whole vectors;
+    and so are sparse weights in groups.
     Raises UnsupportedOpError for a weight that depends on the input.
     """
     arg = node.args["weight"]
     if isinstance(arg, Ref) and arg.name in builder.decoded:
         made = builder.decoded[arg.name]
-        if decoding and not (made.op == _INT4 and _few_each(node, made.spec.shape)):
+        if decoding and _has_kernel(node, made):
             return _FORMS[made.op](builder, made)
         return StoredWeight({"weight": call(made, {name: builder.graph.tensors[name] for name in made.refs()}).numpy()})
     if not builder.is_constant(arg):
@@ -48,11 +49,14 @@ def stored_weight(builder: Builder, node: Node, *, decoding: bool = True) -> Sto
     return StoredWeight({"weight": builder.constant(arg)})
 
 
-def _few_each(node: Node, shape: tuple[int, ...]) -> bool:
-    """Whether a convolution's groups, of one input channel each, have more than one filter."""
+def _has_kernel(node: Node, made: Node) -> bool:
+    """Whether there is one for a `node` whose weights `made` makes."""
     groups = node.args.get("groups", 1)
     assert isinstance(groups, int)
-    return groups > 1 and shape[1] == 1 and shape[0] > groups
+    channels, inputs = made.spec.shape[:2]
+    if made.op == _SPARSE:
+        return groups == 1
+    return not (made.op == _INT4 and groups > 1 and inputs == 1 and channels > groups)
 
 
 def _int8(builder: Builder, node: Node) -> StoredWeight:
@@ -77,5 +81,11 @@ def _int4(builder: Builder, node: Node) -> StoredWeight:
     return StoredWeight({"weight": levels.reshape(sizes), "weight_scale": scale}, {STORED: f"{INT4}x{group}"})
 
 
-_INT4 = "hwaware.decode_int4"
-_FORMS = {"hwaware.decode_int8": _int8, _INT4: _int4, "hwaware.decode_half": _half}
+def _sparse(builder: Builder, node: Node) -> StoredWeight:
+    """Kernels leave the zeros out when they pack it."""
+    weight = call(node, {name: builder.graph.tensors[name] for name in node.refs()}).numpy()
+    return StoredWeight({"weight": weight}, {STORED: f"{SPARSE}{np.count_nonzero(weight)}"})
+
+
+_INT4, _SPARSE = "hwaware.decode_int4", "hwaware.decode_sparse"
+_FORMS = {"hwaware.decode_int8": _int8, _INT4: _int4, "hwaware.decode_half": _half, _SPARSE: _sparse}

@@ -14,7 +14,7 @@ from hwaware.compression.quantize.affine import SMALLEST
 from hwaware.compression.quantize.int4 import packed
 from hwaware.compression.quantize.pairs import within_pairs
 from hwaware.compression.quantize.weights import FULL, GROUP, INT4, PAIRED, Format, format_of, rows_of, weight_of
-from hwaware.graph.integer import decode_int4, decode_int8
+from hwaware.graph.decode import decode_int4, decode_int8
 
 SHAPES = st.sampled_from([(1, 1), (3, 7), (2, 3, 3, 3), (4, 1, 3, 3), (2, 5, 2), (1, 33, 1, 1), (2, 64)])
 

@@ -145,6 +145,20 @@ KERNEL(cell_check_indices)
     return 0;
 }
 
+KERNEL(cell_check_rising)
+{
+    UNUSED;
+    const int32_t *starts = tensor(args, 0)->data;
+    const int64_t n = tensor(args, 0)->shape[0];
+    for (int64_t i = 1; i < n; i++) {
+        const int32_t step = starts[i] - starts[i - 1];
+        if (step != 27 && step != 28) { /* 37 starts and 1000: 36 ranges of 27.8 */
+            return raise_error("ValueError", "the ranges are not even");
+        }
+    }
+    return starts[0] == 0 && starts[n - 1] == 1000 ? 0 : raise_error("ValueError", "the ranges do not cover it");
+}
+
 KERNEL(cell_raise)
 {
     UNUSED;

@@ -13,6 +13,7 @@ KERNEL(cell_nested);         /* a parallel launch within a parallel launch */
 KERNEL(cell_workspace);      /* takes and returns two workspaces */
 KERNEL(cell_check_values);   /* raises unless arg 0 is as bench promises to fill it */
 KERNEL(cell_check_indices);  /* raises unless arg 0 holds indices in [0, 10) and not all the same */
+KERNEL(cell_check_rising);   /* raises unless arg 0 begins 36 even ranges of 1000 */
 KERNEL(cell_raise);          /* an error with a message of awkward characters */
 KERNEL(cell_raise_silently); /* nonzero without a message */
 KERNEL(cell_raise_late);     /* from the 20th call on: there are 20 samples at least */

@@ -15,6 +15,7 @@ static const hwa_arg scale_args[] = {
     FLOATS(vector, HWA_INPUT, 4096), FLOATS(vector, HWA_WEIGHT, 4096), FLOATS(vector, HWA_OUTPUT, 4096)};
 static const hwa_arg parallel_args[] = {FLOATS(matrix, HWA_INPUT, 37 * 64 * 4), FLOATS(rows, HWA_OUTPUT, 37 * 4)};
 static const hwa_arg index_args[] = {{1, vector, HWA_INT, 64, HWA_INPUT, HWA_FILL_INDEX, 10, 8192}};
+static const hwa_arg rising_args[] = {{1, rows, HWA_INT, 32, HWA_WEIGHT, HWA_FILL_RISING, 1000, 148}};
 static const hwa_arg huge_args[] = {FLOATS(huge, HWA_INPUT, (uint64_t)1 << 40)};
 
 const hwa_cell hwa_cells[] = {
@@ -24,6 +25,7 @@ const hwa_cell hwa_cells[] = {
     {"workspace", cell_workspace, 0, NULL},
     {"check_values", cell_check_values, 1, scale_args},
     {"check_indices", cell_check_indices, 1, index_args},
+    {"check_rising", cell_check_rising, 1, rising_args},
     {"raise", cell_raise, 0, NULL},
     {"raise_silently", cell_raise_silently, 0, NULL},
     {"raise_late", cell_raise_late, 0, NULL},
