@@ -57,3 +57,17 @@ def decode_sparse(values: Tensor, places: Tensor, starts: Tensor, shape: list[in
     dense = torch.zeros(shape, dtype=torch.float32).reshape(shape[0], -1)
     dense[rows, places.to(torch.int64)] = values.to(torch.float32)
     return dense.reshape(shape)
+
+
+def _codebook_meta(codes: Tensor, codebook: Tensor, shape: list[int]) -> Tensor:
+    return codebook.new_empty(shape, dtype=torch.float32)
+
+
+@operator("decode_codebook(Tensor codes, Tensor codebook, SymInt[] shape) -> Tensor", _codebook_meta)
+def decode_codebook(codes: Tensor, codebook: Tensor, shape: list[int]) -> Tensor:
+    """float32 weights of `shape` (K, …): block b of row k, d neighbouring weights, is codebook[codes[k, b]].
+
+    A row is an output channel's weights in the order (input channel, height, width), or (input) of a dense layer;
+    `codes` is uint8 or int32 (K, blocks of a row), `codebook` float16 (codewords, d).
+    """
+    return codebook[codes.to(torch.int64)].to(torch.float32).reshape(shape)

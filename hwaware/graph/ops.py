@@ -88,7 +88,10 @@ DEQUANTIZE = frozenset({"hwaware.dequantize"})
 INTEGER_CONV = frozenset({"hwaware.conv2d"})
 INTEGER_LINEAR = frozenset({"hwaware.linear"})
 LEVELS = QUANTIZE | DEQUANTIZE | INTEGER_CONV | INTEGER_LINEAR
-DECODE = frozenset({"hwaware.decode_int8", "hwaware.decode_int4", "hwaware.decode_half", "hwaware.decode_sparse"})
+DECODE = frozenset(
+    {"hwaware.decode_int8", "hwaware.decode_int4", "hwaware.decode_half"}
+    | {"hwaware.decode_sparse", "hwaware.decode_codebook"}
+)
 
 KNOWN = frozenset().union(
     *(CONV, LINEAR, MATMUL, ATTENTION, BATCH_NORM, LAYER_NORM, EMBEDDING, POOL, REDUCE, SOFTMAX, UPSAMPLE),

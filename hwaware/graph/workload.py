@@ -23,10 +23,10 @@ SCALE, QUANTIZE, DEQUANTIZE, OF_LEVELS = "scale", "quantize", "dequantize", "of_
 # Attribute of integer workloads: whether weights are bounded in pairs, which some processors multiply faster.
 PAIRED = "paired"
 
-# Attribute of workloads with weights in fewer bits, which become float32 in registers, and what it says: int8 with a
-# scale a channel (a step), float16, or int4 with a scale for every so many weights, ``int4x64``; or so many float32 ones
-# that are not 0, ``sparse1234``.
-STORED, INT8, INT4, HALF, SPARSE = "stored", "int8", "int4", "float16", "sparse"
+# Attribute of workloads with weights in fewer bytes, which become float32 in registers, and what it says: int8 with a
+# scale a channel (a step), float16, or int4 with a scale for every so many weights, ``int4x64``; or so many float32
+# ones that are not 0, ``sparse1234``; or so many codewords of float16, of so many weights each, ``codebook256x4``.
+STORED, INT8, INT4, HALF, SPARSE, CODEBOOK = "stored", "int8", "int4", "float16", "sparse", "codebook"
 INT4_ZERO = 8  # is added to a level of int4 where it is packed, so that none is negative
 
 # Attributes of workloads that read or write part of a wider tensor, at whatever channel of it.

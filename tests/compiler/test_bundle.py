@@ -23,6 +23,7 @@ from hwaware.profiling.precisions import uniform
 from hwaware.zoo.registry import build
 from tests.compiler.families import FAMILIES, program_of
 from tests.compiler.inprocess import Case, lowered
+from tests.compiler.test_coded import LAYERS, coded
 from tests.device_agents.building import run_agent
 
 QUICK = ("--min-time-ms", "0", "--min-count", "1", "--max-count", "1")
@@ -36,6 +37,9 @@ def test_every_schedule_of_every_kind_runs_as_a_cell(tmp_path: Path) -> None:
     programs += [lower(uniform(small, precision)) for precision in ("int8", "weight4")]
     plain = [node.name for node in layers(small) if node.args.get("groups", 1) == 1]
     programs.append(lower(sparsified(small, plain)))
+    for name in ("dense of one row", "3x3"):
+        layer, size, words, depth = LAYERS[name]
+        programs.append(lower(coded(layer, torch.randn(size), words, depth).graph_for((torch.randn(size),))))
     workloads = dict.fromkeys(op.workload for program in programs for op in program.ops)
     found: dict[str, list[Variant]] = {}
     for work in workloads:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hwaware.compiler.choice import Choice, Chooser, Variant
 from hwaware.compiler.cuda.target import CudaTarget
 from hwaware.compiler.kernel import Kernel, KernelBuilder, Schedule
+from hwaware.compiler.schedules.coded.layer import coded, coded_candidates
 from hwaware.compiler.schedules.conv import direct, direct_candidates
 from hwaware.compiler.schedules.depthwise import depthwise, depthwise_candidates
 from hwaware.compiler.schedules.grouped import grouped, grouped_candidates
@@ -22,7 +23,7 @@ from hwaware.compiler.schedules.winograd import winograd
 from hwaware.compiler.schedules.winograd_candidates import winograd_candidates
 from hwaware.compiler.targets import Target
 from hwaware.errors import BuildError
-from hwaware.graph.workload import SPARSE, STORED, Workload
+from hwaware.graph.workload import CODEBOOK, SPARSE, STORED, Workload
 
 Candidates = Callable[[Workload, Target], list[Choice]]
 
@@ -31,6 +32,8 @@ SCHEDULES: dict[str, Schedule] = {
     "winograd": winograd,
     "grouped": grouped,
     "stored": stored,
+    "coded": coded,
+    "coded_rows": coded,
     "sparse": sparse,
     "sparse_rows": sparse,
     "integer": integer,
@@ -57,21 +60,15 @@ def _plain(name: str) -> Candidates:
 
 # Schedules whose kind has another name, or several ways.
 _CHOSEN = (
-    "direct",
-    "winograd",
-    "grouped",
-    "matmul_dot",
-    "integer",
-    "integer_depthwise",
-    "stored",
-    "sparse",
-    "sparse_rows",
+    *("direct", "winograd", "grouped", "matmul_dot", "integer", "integer_depthwise", "stored"),
+    *("coded", "coded_rows", "sparse", "sparse_rows"),
 )
 
 # What a kind can be written by, the best guess first; a rule gives nothing where it does not apply.
 RULES: dict[str, tuple[Candidates, ...]] = {
     **{name: (_plain(name),) for name in SCHEDULES if name not in _CHOSEN},
     "stored": (stored_candidates,),
+    "coded": (coded_candidates,),
     "sparse": (sparse_candidates,),
     "integer": (integer_candidates,),
     "conv2d": (winograd_candidates, grouped_candidates, direct_candidates),
@@ -80,6 +77,9 @@ RULES: dict[str, tuple[Candidates, ...]] = {
     "integer_depthwise": (depthwise_candidates,),
     "matmul": (matmul_candidates,),
 }
+
+
+_FORMS = {SPARSE: "sparse", CODEBOOK: "coded"}
 
 
 def schedule_name(workload: Workload) -> str:
@@ -92,7 +92,7 @@ def schedule_name(workload: Workload) -> str:
         return "integer_depthwise" if depthwise else "integer"
     form = str(dict(workload.attrs).get(STORED, ""))
     if form and not depthwise:
-        return "sparse" if form.startswith(SPARSE) else "stored"
+        return next((name for start, name in _FORMS.items() if form.startswith(start)), "stored")
     return "depthwise" if depthwise else workload.kind
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder
-from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape, dense_shape, pack, packed_size
+from hwaware.compiler.schedules.conv_shape import ConvShape, layer_shape, pack, packed_size
 from hwaware.compiler.schedules.direct import DirectPlan, weights_outside
 from hwaware.compiler.schedules.tile import ChannelBlock, Tile, channel_blocks, choose_tile, fitted, ranked_tiles
 from hwaware.compiler.targets import Target
@@ -20,7 +20,7 @@ _TILES = 4
 
 def direct_candidates(workload: Workload, target: Target) -> list[Choice]:
     """Register tiles of several shapes, and the other order of loops where the weights are neither small nor large."""
-    shape = _shape(workload)
+    shape = layer_shape(workload)
     tiles = ranked_tiles(*_extents(shape), target, _spacing(workload, shape))
     choices = [Choice.of("direct", positions=tile.positions, vectors=tile.vectors) for tile in tiles]
     if shape.positions == 1:
@@ -53,16 +53,12 @@ def direct(builder: KernelBuilder) -> Kernel:
 
 def tiling(workload: Workload, target: Target, choice: Choice) -> tuple[ConvShape, Tile, tuple[ChannelBlock, ...]]:
     """Extents, the register tile that `choice` comes to at these widths, and the blocks of output channels."""
-    shape = _shape(workload)
+    shape = layer_shape(workload)
     extents = _extents(shape)
     best = choose_tile(*extents, target, _spacing(workload, shape))
     wanted = Tile(choice.get("positions", best.positions), choice.get("vectors", best.vectors))
     tile = fitted(wanted, *extents, target)
     return shape, tile, channel_blocks(shape.kg, tile.vectors, target.lanes)
-
-
-def _shape(workload: Workload) -> ConvShape:
-    return dense_shape(workload) if workload.kind == "dense" else conv_shape(workload)
 
 
 def _extents(shape: ConvShape) -> tuple[int, int]:

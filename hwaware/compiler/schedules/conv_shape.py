@@ -10,6 +10,8 @@ from hwaware.compiler.schedules.tile import ChannelBlock
 from hwaware.compiler.schedules.window import Axis
 from hwaware.graph.workload import Workload
 
+_FEW = 4
+
 
 @dataclass(frozen=True)
 class ConvShape:
@@ -39,6 +41,11 @@ class ConvShape:
         """Output positions."""
         return self.batch * self.rows.out * self.columns.out
 
+    def is_few_rows(self) -> bool:
+        """Whether it is a 1×1 convolution of so few positions in a row that the sums of all stay in registers."""
+        rows, columns = self.rows, self.columns
+        return self.batch * rows.out == 1 and columns.out <= _FEW and (rows.taps, columns.taps) == (1, 1)
+
     @property
     def steps(self) -> int:
         """Reduction steps of one output."""
@@ -65,6 +72,11 @@ def dense_shape(work: Workload) -> ConvShape:
     """Extents of a ``dense`` workload: its rows are the positions of a 1×1 convolution."""
     rows, features = work.inputs[0].shape
     return ConvShape(1, 1, features, work.output.shape[-1], Axis(1, 1, 1), Axis(rows, rows, 1), (1, rows))
+
+
+def layer_shape(work: Workload) -> ConvShape:
+    """Extents of a ``conv2d`` or ``dense`` workload."""
+    return dense_shape(work) if work.kind == "dense" else conv_shape(work)
 
 
 def packed_size(shape: ConvShape, blocks: tuple[ChannelBlock, ...]) -> int:

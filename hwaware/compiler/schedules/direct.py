@@ -63,21 +63,29 @@ class DirectPlan:
         """The tiles of a row."""
         return tuple(runs(self.shape.columns, self.tile.positions))
 
+    @property
+    def strips(self) -> int:
+        """Rows of output, or tiles of the only one: a 1×1 convolution, a dense layer."""
+        rows = self.shape.batch * self.shape.rows.out
+        return rows if rows > 1 else sum(span.count for span in self.spans)
+
+    def strip(self, site: Site, number: Expr) -> Stmt:
+        """The tiles of strip `number`."""
+        return (self._row if self.shape.batch * self.shape.rows.out > 1 else self._lone_tile)(site, number)
+
     def body(self) -> Stmt:
         """The loops around the tile, the outermost parallel."""
         blocks = self.shape.groups * sum(block.count for block in self.blocks)
         outer, inner, parts = order(self.shape, self.spans, blocks, outside=self.weights_outside, parts=self.parts)
-        # A single long row (1×1 convolution, dense layer) is taken tile by tile.
-        strip = self._row if self.shape.batch * self.shape.rows.out > 1 else self._lone_tile
 
         def at(block: Expr, number: Expr) -> Stmt:
-            return self._block(block, lambda site: strip(site, number))
+            return self.at_block(block, lambda site: self.strip(site, number))
 
         if self.weights_outside:
             return over_parts(outer, inner, parts, at)
         return over_parts(outer, inner, parts, lambda number, block: at(block, number), parts_outside=True)
 
-    def _block(self, number: Expr, body: Callable[[Site], Stmt]) -> Stmt:
+    def at_block(self, number: Expr, body: Callable[[Site], Stmt]) -> Stmt:
         """`body` at block `number` of all groups."""
         count = sum(block.count for block in self.blocks)
         group = tirx.floordiv(number, integer(count)) if self.shape.groups > 1 else integer(0)

@@ -11,7 +11,7 @@ from hwaware.graph.constants import call
 from hwaware.graph.ir import Node, Ref
 from hwaware.graph.lower.builder import Builder
 from hwaware.graph.lower.program import FusedOp
-from hwaware.graph.workload import CHANNEL, HALF, INT4, INT4_ZERO, INT8, SPARSE, STORED, Step
+from hwaware.graph.workload import CHANNEL, CODEBOOK, HALF, INT4, INT4_ZERO, INT8, SPARSE, STORED, Step
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def stored_weight(builder: Builder, node: Node, *, decoding: bool = True) -> Sto
     """The weight of a `node`; float32 for one whose kernels are not `decoding`.
 
     int4 of several filters for each single input channel is float32 too: its kernels would pad them to whole vectors;
-    and so are sparse weights in groups.
+    and so are sparse and coded weights in groups.
     Raises UnsupportedOpError for a weight that depends on the input.
     """
     arg = node.args["weight"]
@@ -54,7 +54,7 @@ def _has_kernel(node: Node, made: Node) -> bool:
     groups = node.args.get("groups", 1)
     assert isinstance(groups, int)
     channels, inputs = made.spec.shape[:2]
-    if made.op == _SPARSE:
+    if made.op in (_SPARSE, _CODEBOOK):
         return groups == 1
     return not (made.op == _INT4 and groups > 1 and inputs == 1 and channels > groups)
 
@@ -87,5 +87,19 @@ def _sparse(builder: Builder, node: Node) -> StoredWeight:
     return StoredWeight({"weight": weight}, {STORED: f"{SPARSE}{np.count_nonzero(weight)}"})
 
 
-_INT4, _SPARSE = "hwaware.decode_int4", "hwaware.decode_sparse"
-_FORMS = {"hwaware.decode_int8": _int8, _INT4: _int4, "hwaware.decode_half": _half, _SPARSE: _sparse}
+def _codebook(builder: Builder, node: Node) -> StoredWeight:
+    """The shape of the weight is looked at, its values are not."""
+    codebook = builder.constant(node.args["codebook"])
+    constants = {"weight": np.zeros(node.spec.shape, np.float32), "codes": builder.constant(node.args["codes"])}
+    words, depth = codebook.shape
+    return StoredWeight({**constants, "codebook": codebook}, {STORED: f"{CODEBOOK}{words}x{depth}"})
+
+
+_INT4, _SPARSE, _CODEBOOK = "hwaware.decode_int4", "hwaware.decode_sparse", "hwaware.decode_codebook"
+_FORMS = {
+    "hwaware.decode_int8": _int8,
+    _INT4: _int4,
+    "hwaware.decode_half": _half,
+    _SPARSE: _sparse,
+    _CODEBOOK: _codebook,
+}

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwaware.compiler.choice import Choice
 from hwaware.compiler.kernel import Kernel, KernelBuilder
-from hwaware.compiler.schedules.conv_shape import ConvShape, conv_shape, dense_shape
+from hwaware.compiler.schedules.conv_shape import ConvShape, layer_shape
 from hwaware.compiler.schedules.direct import DirectPlan
 from hwaware.compiler.schedules.integer.biases import Constants, biases
 from hwaware.compiler.schedules.integer.dots import LEAST_LANES, Dot
@@ -25,7 +25,7 @@ _TILES = 4
 
 def integer_candidates(workload: Workload, target: Target) -> list[Choice]:
     """Register tiles of several shapes, and both orders of loops for the first."""
-    shape = _shape(workload)
+    shape = layer_shape(workload)
     room = IntegerTarget.of(target, _dot(workload, target))
     tiles = ranked_tiles(*_extents(shape), room, _spacing(workload, shape))[:_TILES]
     choices = [Choice.of("integer", positions=tile.positions, vectors=tile.vectors) for tile in tiles]
@@ -53,7 +53,7 @@ class Tiling:
 
 def integer_tiling(workload: Workload, target: Target, choice: Choice) -> Tiling:
     """How `choice` writes `workload` at its widths."""
-    dot, shape = _dot(workload, target), _shape(workload)
+    dot, shape = _dot(workload, target), layer_shape(workload)
     room = IntegerTarget.of(target, dot)
     best = ranked_tiles(*_extents(shape), room, _spacing(workload, shape))[0]
     wanted = Tile(choice.get("positions", best.positions), choice.get("vectors", best.vectors))
@@ -91,11 +91,7 @@ def integer(builder: KernelBuilder) -> Kernel:
 
 
 def _dot(workload: Workload, target: Target) -> Dot:
-    return dot_of(target, bool(dict(workload.attrs).get(PAIRED, False)), _shape(workload).positions)
-
-
-def _shape(workload: Workload) -> ConvShape:
-    return dense_shape(workload) if workload.kind == "dense" else conv_shape(workload)
+    return dot_of(target, bool(dict(workload.attrs).get(PAIRED, False)), layer_shape(workload).positions)
 
 
 def _extents(shape: ConvShape) -> tuple[int, int]:

@@ -32,15 +32,6 @@ class Entries:
         """Where the input of an entry is."""
         return cast("int32", load(self.places, index))
 
-    def four(self, index: Expr) -> tuple[list[Expr], list[Stmt]]:
-        """Where the inputs of four entries are, and what binds their names: short places are one load."""
-        if str(self.places.dtype) != "uint16":
-            return [self.place(index + number) for number in range(4)], []
-        word, bound = bind("word", tirx.reinterpret("uint64", load(self.places, index, 4)))
-        shifted = [tirx.shift_right(word, tirx.const(16 * number, "uint64")) for number in range(4)]
-        mask = tirx.const(_MOST_SHORT - 1, "uint64")
-        return [cast("int32", tirx.bitwise_and(each, mask)) for each in shifted], [bound]
-
     def of(self, channel: Expr) -> tuple[Expr, Expr, list[Stmt]]:
         """The first entry of a channel and how many there are, as names, and what binds them."""
         first, bound = bind("first", load(self.starts, channel))

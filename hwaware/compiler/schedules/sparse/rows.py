@@ -13,6 +13,7 @@ from tvm.tirx import Shuffle
 
 from hwaware.compiler.kernel import Kernel, KernelBuilder
 from hwaware.compiler.schedules.conv_shape import ConvShape
+from hwaware.compiler.schedules.indices import four
 from hwaware.compiler.schedules.sparse.entries import Entries, entries
 from hwaware.compiler.tir import Block, Expr, Stmt, const, integer, load, local, loop, seq, store, with_local
 
@@ -45,7 +46,7 @@ def _channel(builder: KernelBuilder, kept: Entries, pixels: list[int], k: Expr, 
         added = []
         for turn in range(turns):
             at = first + entry + turn * _GATHERED
-            places, named = kept.four(at)
+            places, named = four(kept.places, at)
             added += named
             weight = load(kept.values, at, _GATHERED)
             for p, pixel in enumerate(pixels):
