@@ -7,12 +7,15 @@ import math
 import numpy as np
 
 from hwaware.graph.ir import Spec
-from hwaware.graph.workload import FULL, HALF, INT8, STORED, Workload
+from hwaware.graph.workload import CODEBOOK, FULL, HALF, INT8, SPARSE, STORED, Workload
 
 
 def multiply_adds(workload: Workload) -> int:
-    """Multiply-adds of the direct algorithm; 0 for what only moves, compares or adds."""
+    """Multiply-adds of the direct algorithm, of weights that are kept; 0 for what only moves, compares or adds."""
     outputs = math.prod(workload.output.shape)
+    form = str(dict(workload.attrs).get(STORED, ""))
+    if form.startswith(SPARSE):
+        return outputs // workload.output.shape[-1] * int(form.removeprefix(SPARSE))
     if workload.kind in ("conv2d", "conv2d_transpose"):
         groups = workload.attr("groups")
         assert isinstance(groups, int)
@@ -26,10 +29,18 @@ def multiply_adds(workload: Workload) -> int:
 
 
 def weight_bytes(workload: Workload) -> int:
-    """Bytes of the weights as they are stored, without padding and biases; int4 with its scales."""
+    """Bytes of the weights as they are stored, without padding and biases; with scales, places, codewords."""
+    form = str(dict(workload.attrs).get(STORED, ""))
+    if form.startswith(SPARSE):
+        return _KEPT * int(form.removeprefix(SPARSE))
+    if form.startswith(CODEBOOK):
+        words, depth = map(int, form.removeprefix(CODEBOOK).split("x"))
+        return weights(workload) // depth * (1 if words <= _BYTE else 2) + 2 * words * depth
     return -(-weights(workload) * _bits(workload) // 8)
 
 
+_KEPT = 6  # of a weight that is not 0: a float32 value and a short place
+_BYTE = 256  # codewords that a byte can name
 _BITS = {"": 32, INT8: 8, HALF: 16}
 
 
