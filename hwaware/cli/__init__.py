@@ -32,6 +32,7 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
         description="Compress neural networks for a board by what was measured on that board.",
         epilog="example: hwaware demo",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help_line in VERBS.items():
         sub = verbs.add_parser(name, help=help_line, description=help_line[0].upper() + help_line[1:] + ".")
@@ -44,6 +45,16 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
         add_common(sub)
         sub.set_defaults(run=module.run)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looked up only where it is asked for: package metadata take a while to find."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"hwaware {version('hwaware')}")
+        parser.exit()
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

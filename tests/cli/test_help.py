@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -44,3 +45,10 @@ def test_every_public_name_exists() -> None:
 
     for name in hwaware.__all__:
         assert getattr(hwaware, name) is not None
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"hwaware {version('hwaware')}\n"
