@@ -64,7 +64,7 @@ def _curves(args: argparse.Namespace) -> str:
 
 
 _PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
-    "budgets": lambda args: budgets(args.out, args.processes),
+    "budgets": lambda args: budgets(args.out),
     "regression": lambda args: regression(args.out),
     "curves": _curves,
     "inception": lambda args: inception(args.out),

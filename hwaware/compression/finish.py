@@ -148,11 +148,9 @@ def _best(timed: Sequence[tuple[_Candidate, float]]) -> _Candidate:
 def _measured(candidates: Sequence[_Candidate], plan: Plan, runs: Sequence[float]) -> _Candidate | None:
     """By `runs`, those of the model that went in and of each candidate; None where all are slower than that."""
     whole = runs[0]
-    limit = plan.limits.get(LATENCY, math.inf)
-    if plan.budget.get(LATENCY, "").strip().endswith("%"):
-        limit *= whole / plan.before.latency  # a share of what went in, as that was measured here
+    limit = asked_latency(plan, whole)
     able = [(each, ms) for each, ms in zip(candidates, runs[1:], strict=True) if ms <= whole]
-    others = _but_latency(plan.limits)
+    others = but_latency(plan.limits)
     fitting = [(each, ms) for each, ms in able if ms <= limit and within(each.spent, others)]
     if fitting:
         return _best(fitting)
@@ -167,7 +165,14 @@ def _without_integers(model: GraphModel) -> dict[str, str]:
     return {paths[name]: reason for name, reason in settled(plain, wanted).kept.items()}
 
 
-def _but_latency(limits: Mapping[str, float]) -> dict[str, float]:
+def asked_latency(plan: Plan, whole: float) -> float:
+    """Milliseconds of the clock by which the model that went in takes `whole`; infinite where there is no limit."""
+    limit = plan.limits.get(LATENCY, math.inf)
+    return limit * whole / plan.before.latency if plan.budget.get(LATENCY, "").strip().endswith("%") else limit
+
+
+def but_latency(limits: Mapping[str, float]) -> dict[str, float]:
+    """The other limits."""
     return {name: limit for name, limit in limits.items() if name != LATENCY}
 
 

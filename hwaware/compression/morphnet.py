@@ -13,6 +13,7 @@ from dataclasses import asdict
 from hwaware.compression.channel_values import channel_values
 from hwaware.compression.cut import Cut, Pruner, cut
 from hwaware.compression.explain import explained_groups, explained_layers
+from hwaware.compression.gauged import gauged
 from hwaware.compression.prepare import Prepared
 from hwaware.compression.search import Found, Search
 from hwaware.compression.shrink import Shrinker
@@ -119,7 +120,12 @@ def _round(
         keep=(pruner,),
         precision=search.options.precision,
     )
-    return pruner, cut(prepared, training.graph, pruner, search.limits, seed=search.seed + number)
+
+    def cut_at(limits: Mapping[str, float]) -> Cut:
+        return cut(prepared, training.graph, pruner, limits, seed=search.seed + number)
+
+    last = number == count - 1
+    return pruner, gauged(search, cut_at, model) if last else cut_at(search.limits)
 
 
 def _again(

@@ -20,6 +20,8 @@ from hwaware.compression.task import Task
 from hwaware.costs.model import CostModel
 from hwaware.graph.model import GraphModel
 
+# gauge(model): its latency on the device as a share of what was asked for.
+Gauge = Callable[[GraphModel], float]
 # on_progress(phase, done, total, note): `done` of `total` epochs of a phase are over.
 OnProgress = Callable[[str, int, int, str], object]
 
@@ -60,6 +62,7 @@ class Search:
     report: OnProgress
     folder: Path | None = None  # of checkpoints
     about: Mapping[str, str] = field(default_factory=dict)  # what checkpoints of other searches differ in
+    gauge: Gauge | None = None
 
     def prepare(self, model: GraphModel, full: Mapping[str, int] | None = None) -> Prepared:
         """`model` made ready for this search."""
