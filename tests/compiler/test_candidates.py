@@ -95,8 +95,8 @@ def _candidate_runs(case: Case, target: Target) -> list[dict[str, Choice]]:
 
 @every_target
 def test_every_candidate_agrees_with_pytorch(target: Target) -> None:
-    # Without wider vectors they are the same loops: every second layer.
-    made = dict(list(_cases().items())[:: 2 if target.name == "x86_64" else 1])
+    # Without wider vectors they are the same loops: every fourth layer.
+    made = dict(list(_cases().items())[:: 4 if target.name == "x86_64" else 1])
     _check(made, {name: _candidate_runs(case, target) for name, case in made.items()}, target)
 
 

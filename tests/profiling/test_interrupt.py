@@ -21,7 +21,7 @@ from hwaware.graph.capture import capture
 from hwaware.graph.lower import lower
 from tests.profiling.nets import tiny
 
-KILLS = 3
+KILLS = 2
 _PATIENCE_S = 60.0
 
 

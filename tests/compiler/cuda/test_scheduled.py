@@ -37,8 +37,8 @@ def errors(known: Mapping[str, tuple[Case, Program]], which: int, folder: Path) 
 
 @pytest.mark.timeout(600)
 def test_families_agree_with_pytorch(tmp_path: Path) -> None:
-    """By the first candidates; others are tried layer by layer."""
-    assert errors({name: program_of(name, 1) for name in FAMILIES}, 0, tmp_path) == {}
+    """Every second one by the first candidates; all others are tried layer by layer."""
+    assert errors({name: program_of(name, 1) for name in list(FAMILIES)[::2]}, 0, tmp_path) == {}
 
 
 @pytest.mark.timeout(600)
