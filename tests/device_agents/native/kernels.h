@@ -25,7 +25,7 @@ KERNEL(cell_forever);
 KERNEL(cell_exit);
 KERNEL(cell_killed); /* as the kernel does when memory runs out */
 KERNEL(cell_greedy); /* a workspace of 2^50 bytes */
-KERNEL(cell_awake);  /* with HWA_TEST_AWAKE in the environment: raises in the 20th call if in most of them a thread slept */
+KERNEL(cell_awake);  /* with HWA_TEST_AWAKE set: raises in the 20th call if workers were woken before few of them */
 KERNEL(cell_chatty); /* prints half a line to stdout, then succeeds */
 
 /* Ops of the model. */
