@@ -57,7 +57,9 @@ def build_reader(name: str, folder: Path) -> list[str]:
     """The reader for the target `name`, under emulation where this machine is none."""
     tools = toolchain(base_target(name))
     sources = [str(SOURCES / "processor.c"), *map(str, PARTS)]
-    run_tool([*tools.cc, "-std=gnu11", "-static", "-I", str(NATIVE), "-o", "reader", *sources], folder, "the reader")
+    # Flags as of the agent: for others zig builds the C library once more.
+    flags = ("-std=gnu11", "-Os", "-fno-asynchronous-unwind-tables", "-static", "-s")
+    run_tool([*tools.cc, *flags, "-I", str(NATIVE), "-o", "reader", *sources], folder, "the reader")
     if plain_target(platform.machine()).name == name:
         return [str(folder / "reader")]
     family = {"armv7": "arm"}.get(name, name)

@@ -43,7 +43,8 @@ class LayerReport:
     """What became of a layer; weights count without biases, outputs before the activation.
 
     `epsilon` is asked, `achieved` measured: ‖(UᵀX - Y)_Ω‖_F. `violation` is the most that an output outside Ω exceeds
-    its bound by, `slack` what was allowed of it. The residuals are ADMM's last, relative.
+    its bound by, `slack` what was allowed of it. The residuals are ADMM's last, relative. `untrimmed` counts units (of
+    them all) that keep their dense weights, as no sparser ones were found that hold the constraints.
     """
 
     layer: str
@@ -56,6 +57,7 @@ class LayerReport:
     iterations: int
     primal: float
     dual: float
+    untrimmed: int
     seconds: float
 
     @property
@@ -113,7 +115,7 @@ def trim_layer(
     system = inverse(layer, scales.data, dtype)
     on = aim[fitted]
     slack = solving.slack * float(on.double().square().mean().sqrt()) if on.numel() else solving.slack
-    found, runs = torch.empty_like(weights), []
+    found, runs, untrimmed = weights.clone(), [], 0
     block = max(1, solving.memory // (6 * made.element_size() * len(made)))
     for start in range(0, weights.shape[1], block):
         part = slice(start, start + block)
@@ -122,7 +124,11 @@ def trim_layer(
         own = weights[:, part]
         state = started(programme, own, scales)
         run = iterate(programme, system, scales, state, soft, most=solving.most, tolerance=solving.tolerance)
-        found[:, part] = polished(programme, system, scales, run, own, slack=slack, most=solving.polish)
+        sparse = polished(programme, system, scales, run, slack=slack, most=solving.polish)
+        if sparse is None:
+            untrimmed += own.shape[1]
+        else:
+            found[:, part] = sparse
         runs.append(run)
     whole = Programme(layer, target, fitted, math.sqrt(float(allowed.sum())))
     outputs = layer.forward(found)
@@ -138,6 +144,7 @@ def trim_layer(
         iterations=max(run.iterations for run in runs),
         primal=max(run.primal for run in runs),
         dual=max(run.dual for run in runs),
+        untrimmed=untrimmed,
         seconds=time.monotonic() - began,
     )
     return Trimmed(found, report)

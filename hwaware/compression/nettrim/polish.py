@@ -24,12 +24,11 @@ def polished(
     system: Inverse,
     scales: Scales,
     run: Run,
-    fallback: Tensor,
     *,
     slack: float,
     most: int,
-) -> Tensor:
-    """Weights (n, K) in C, up to `slack` in the inequalities; `fallback`, which is in C, where none are found.
+) -> Tensor | None:
+    """Weights (n, K) in C, up to `slack` in the inequalities; None where none are found.
 
     Where the support of W₂ is too small, the places where W₃ is largest join it, a few more each round.
     """
@@ -72,4 +71,4 @@ def polished(
         outside = torch.where(mask, -1.0, tried.state.graph.abs())
         mask = mask.clone()
         mask.view(-1)[outside.flatten().topk(more).indices] = True
-    return fallback
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from hwaware.compression.nettrim.layer import PLAIN, Mode, Solving
 from hwaware.compression.nettrim.network import INFLATION, Inputs, Trim, trim_graph
@@ -41,9 +42,7 @@ def for_share(
     if not 0 < share < 1:
         raise BudgetError(f"the share of weights to remove must lie between 0 and 1, not {share}")
 
-    def made(gain: float) -> Trim:
-        return trim_graph(graph, batches, gain, mode=mode, inflation=inflation, solving=solving)
-
+    made = partial(trim_graph, graph, batches, mode=mode, inflation=inflation, solving=solving)
     most = made(_MOST)
     if most.removed < share:
         raise BudgetError(f"Net-Trim removes at most {most.removed:.1%} of the weights here; ask for no more")
@@ -67,9 +66,7 @@ def for_loss(
     """
     least_metric = evaluate(task, GraphModel(graph, task.example_inputs)) - most_lost
 
-    def made(gain: float) -> Trim:
-        return trim_graph(graph, batches, gain, mode=mode, inflation=inflation, solving=solving)
-
+    made = partial(trim_graph, graph, batches, mode=mode, inflation=inflation, solving=solving)
     def good(trim: Trim) -> bool:
         return evaluate(task, GraphModel(trim.graph, task.example_inputs)) >= least_metric
 

@@ -98,6 +98,15 @@ def test_iteration_cut_short_still_gives_weights_that_hold_the_constraints() -> 
     assert trim_layer("fc", layer, weights, gain=0.1, solving=Solving(most=10, polish=10)).report.satisfied
 
 
+def test_units_that_stay_as_they_are_are_told() -> None:
+    """With nothing to spare and no time only the dense weights hold the constraints."""
+    layer, weights = _layer()
+    made = trim_layer("fc", layer, weights, gain=0.0, solving=Solving(most=1, polish=1, slack=0.0))
+    assert made.report.untrimmed == weights.shape[1]
+    assert torch.equal(made.weights, weights)
+    assert trim_layer("fc", layer, weights, gain=0.15).report.untrimmed == 0
+
+
 @pytest.mark.parametrize("gain", [-0.1, float("nan"), float("inf")])
 def test_gain_out_of_range_is_one_line(gain: float) -> None:
     with pytest.raises(TaskError, match=r"^fc: the gain must be a number of at least 0, not \S+$"):
