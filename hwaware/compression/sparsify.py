@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 
 from hwaware.compression.quantize.choices import layers
-from hwaware.compression.quantize.draft import Draft, beside
 from hwaware.errors import ModelError
 from hwaware.graph.arguments import optional_ref
+from hwaware.graph.draft import Draft, beside
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hwaware.compression.codebook.coded import CodedLayer, half, rebuilt
-from hwaware.compression.quantize.draft import Draft, beside
 from hwaware.graph.arguments import with_args
+from hwaware.graph.draft import Draft, beside
 from hwaware.graph.ir import Arg, Graph, Ref, Spec
 
 

@@ -67,6 +67,7 @@ def for_loss(
     least_metric = evaluate(task, GraphModel(graph, task.example_inputs)) - most_lost
 
     made = partial(trim_graph, graph, batches, mode=mode, inflation=inflation, solving=solving)
+
     def good(trim: Trim) -> bool:
         return evaluate(task, GraphModel(trim.graph, task.example_inputs)) >= least_metric
 

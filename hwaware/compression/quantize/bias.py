@@ -15,13 +15,13 @@ from torch import Tensor
 
 from hwaware.compression.quantize.affine import Ranges
 from hwaware.compression.quantize.choices import Choices, settled
-from hwaware.compression.quantize.draft import Draft, beside
 from hwaware.compression.quantize.samples import samples
 from hwaware.compression.quantize.simulate import simulated
 from hwaware.compression.quantize.walk import Walk
 from hwaware.compression.quantize.weights import GROUP
 from hwaware.compression.task import Task
 from hwaware.graph.arguments import optional_ref, ref, with_args
+from hwaware.graph.draft import Draft, beside
 from hwaware.graph.ir import Graph, Node, Ref
 from hwaware.graph.ops import LINEAR
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hwaware.compression.quantize.draft import Draft, beside
 from hwaware.graph.arguments import integer, number, optional_ref, ref, with_args
+from hwaware.graph.draft import Draft, beside
 from hwaware.graph.ir import Graph, Node, Ref
 from hwaware.graph.ops import BATCH_NORM, CONV, LINEAR
 

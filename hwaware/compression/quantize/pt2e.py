@@ -26,12 +26,12 @@ from hwaware.compression.quantize.decomposed import (
     rounded,
     weight_scale,
 )
-from hwaware.compression.quantize.draft import Draft
 from hwaware.compression.quantize.placement import PADDING, moves
 from hwaware.compression.quantize.scales import bias_levels
 from hwaware.graph.arguments import optional_ref, ref, with_args
 from hwaware.graph.capture import _check_weights, _export, _translate
 from hwaware.graph.constants import fold_constants
+from hwaware.graph.draft import Draft
 from hwaware.graph.integer import LEVELS
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 from hwaware.graph.model import GraphModel

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from hwaware.compression.quantize.affine import Ranges
 from hwaware.compression.quantize.choices import Choices
-from hwaware.compression.quantize.draft import beside
 from hwaware.compression.quantize.int4 import packed
 from hwaware.compression.quantize.placement import PADDING
 from hwaware.compression.quantize.scales import bias_levels, bias_of
 from hwaware.compression.quantize.weights import GROUP, format_of
 from hwaware.compression.quantize.writer import Writer
 from hwaware.graph.arguments import optional_ref, ref, with_args
+from hwaware.graph.draft import beside
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 from hwaware.graph.ops import DROPOUT, IDENTITY
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from hwaware.compression.quantize import fake as _operators  # noqa: F401  (registers what the graph calls)
 from hwaware.compression.quantize.affine import Ranges
 from hwaware.compression.quantize.choices import Choices
-from hwaware.compression.quantize.draft import beside
 from hwaware.compression.quantize.weights import GROUP
 from hwaware.compression.quantize.writer import Writer
 from hwaware.graph.arguments import optional_ref, ref, with_args
+from hwaware.graph.draft import beside
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from hwaware.compression.quantize.affine import Affine, Ranges
 from hwaware.compression.quantize.choices import INTEGER, Choices, settled
-from hwaware.compression.quantize.draft import Draft
 from hwaware.compression.quantize.placement import placement
 from hwaware.compression.quantize.scales import weight_scales
 from hwaware.compression.quantize.weights import GROUP
 from hwaware.errors import ModelError
+from hwaware.graph.draft import Draft
 from hwaware.graph.ir import Graph, Node
 
 
