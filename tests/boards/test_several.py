@@ -18,7 +18,7 @@ from hwaware.profiling.journal import PART
 from tests.sshd import Sshd
 
 pytestmark = pytest.mark.timeout(600)
-MODEL = "tests/profiling/nets.py:tiny"
+MODEL = "tests/profiling/nets.py:smallest"
 
 
 def words(out: Path, *devices: str) -> list[str]:

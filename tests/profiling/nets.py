@@ -1,4 +1,4 @@
-"""A net that is profiled in seconds."""
+"""Nets that are profiled in seconds."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def tiny() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
         nn.Linear(8, 5),
     )
     return net.eval(), (torch.randn(SHAPE),)
+
+
+def smallest() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Two dense layers, for boards that an emulator stands in for: six cells."""
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)).eval(), (torch.randn(1, 8),)

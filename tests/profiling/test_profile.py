@@ -186,21 +186,6 @@ def test_killed_and_resumed_has_the_same_cells_none_twice(local: Device, tmp_pat
     ]
 
 
-def test_ctrl_c_keeps_the_rows_frees_the_device_and_says_how_to_go_on(local: Device, tmp_path: Path) -> None:
-    out = tmp_path / "table"
-    with started(out) as process:
-        wait_for_rows(out, 2)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert f"go on with: hwaware profile tests/profiling/nets.py:tiny --device local --out {out} --resume" in said
-    assert "Traceback" not in said
-    with local.transport.lease():
-        assert (out / JOURNAL).exists()
-    with RowsFile(out / PART, "") as file:
-        assert len(file.rows) >= 2
-
-
 def test_a_crash_while_finishing_loses_nothing(finished: Path, local: Device, tmp_path: Path) -> None:
     """Rows renamed already, manifest not yet written."""
     out = tmp_path / "table"
