@@ -29,13 +29,15 @@ from hwaware.compression.quantize.decomposed import (
 from hwaware.compression.quantize.placement import PADDING, moves
 from hwaware.compression.quantize.scales import bias_levels
 from hwaware.graph.arguments import optional_ref, ref, with_args
-from hwaware.graph.capture import _check_weights, _export, _translate
+from hwaware.graph.capture import check_weights
 from hwaware.graph.constants import fold_constants
 from hwaware.graph.draft import Draft
+from hwaware.graph.export import export
 from hwaware.graph.integer import LEVELS
 from hwaware.graph.ir import Arg, Graph, Node, Ref, Spec
 from hwaware.graph.model import GraphModel
 from hwaware.graph.ops import CONV, LINEAR
+from hwaware.graph.translate import translate
 
 
 def taken(module: nn.Module, example_inputs: Sequence[Tensor]) -> nn.Module:
@@ -57,8 +59,8 @@ def captured(module: nn.Module | torch.export.ExportedProgram, example_inputs: S
     """
     if isinstance(module, torch.export.ExportedProgram):
         module = module.module()
-    _check_weights(module)
-    graph = accepted(_translate(_export(module, tuple(example_inputs)), module))
+    check_weights(module)
+    graph = accepted(translate(export(module, tuple(example_inputs)), module))
     # What is trained is not folded, and neither should be what is stored in fewer bits.
     stored = {name for name, tensor in graph.tensors.items() if not tensor.is_floating_point()}
     folded = fold_constants(replace(graph, parameters=graph.parameters | stored))

