@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
@@ -105,8 +106,22 @@ def prepare(net: type[nn.Module], source: CostSource, kind: str = AUTO) -> Prepa
     model = GraphModel(graph, EXAMPLE).eval()
     static = model.graph_for(EXAMPLE)
     groups, fixed = shrinkable(graph, channel_groups(graph), kind)
-    channels, costs = channel_values(kind, model, groups), WidthCosts(static, groups, source, TARGET)
+    channels = channel_values(kind, model, groups)
+    costs = shared_costs(net, source, kind) if isinstance(source, Hashable) else width_costs(net, source, kind)
     return Prepared(graph, static, model, channels, scale_sources(graph, groups), fixed, costs)
+
+
+@functools.cache
+def shared_costs(net: type[nn.Module], source: CostSource, kind: str) -> WidthCosts:
+    """`width_costs` for all that ask for the same: what they know already stays known."""
+    return width_costs(net, source, kind)
+
+
+def width_costs(net: type[nn.Module], source: CostSource, kind: str) -> WidthCosts:
+    """What the groups of `net` cost at any widths."""
+    graph = captured(net)
+    groups, _ = shrinkable(graph, channel_groups(graph), kind)
+    return WidthCosts(GraphModel(graph, EXAMPLE).eval().graph_for(EXAMPLE), groups, source, TARGET)
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hwaware.compiler.effort import effort
 from hwaware.compiler.schedules import candidates
@@ -50,9 +50,16 @@ def integers_pay(workload: Workload) -> float:
 
 
 def table_of(
-    graph: Graph, nanoseconds: Nanoseconds = staircase, lanes: int = LANES, precisions: Sequence[Precision] = ()
+    graph: Graph,
+    nanoseconds: Nanoseconds = staircase,
+    lanes: int = LANES,
+    precisions: Sequence[Precision] = (),
+    winograd: bool = False,
 ) -> CostTable:
-    """Cells of `graph` (static) and of narrower variants of it, each with the cost `nanoseconds` says."""
+    """Cells of `graph` (static) and of narrower variants of it, each with the cost `nanoseconds` says.
+
+    With `winograd` its schedules are the first choice, as for a table that was measured; they take long to write.
+    """
     works = {cell.workload.key: cell.workload for cell in model_cells(graph, lanes, precisions)}
     variants = Variants(graph, prunable_groups(graph), lanes, precisions)
     for name in (f"{kind}{index}" for kind in ("step", "free") for index in range(_VARIANTS)):
@@ -60,7 +67,8 @@ def table_of(
         works |= {op.workload.key: op.workload for op in program.ops} if program is not None else {}
     rows = []
     for work in works.values():
-        member, choice = family(work), candidates(work, TARGET)[0]
+        able = candidates(work, TARGET)
+        member, choice = family(work), able[0] if winograd else next(c for c in able if c.schedule != "winograd")
         counts = tuple(map(float, effort(work, TARGET, choice)))
         columns = statistics_of([nanoseconds(work)])
         row = CellRow(work.key, member.key, work.kind, member.coordinates, 1, OK, **columns)
@@ -83,11 +91,11 @@ def table_of(
     return CostTable(manifest, tuple(rows)).sealed()
 
 
+@dataclass(frozen=True)
 class Formula:
     """A cost source without a table: any width is known, exactly as the formula says, in nanoseconds."""
 
-    def __init__(self, nanoseconds: Nanoseconds) -> None:
-        self.nanoseconds = nanoseconds
+    nanoseconds: Nanoseconds
 
     def cost(self, workload: Workload) -> Cost:
         value = self.nanoseconds(workload) / 1e6

@@ -9,11 +9,10 @@ from torch import nn
 from hwaware.compression.channel_values import GATE, KINDS, LASSO, channel_values, shrinkable
 from hwaware.compression.gates import START, GateValues
 from hwaware.compression.lasso import LassoValues, produced
-from hwaware.graph.capture import capture_batched
 from hwaware.graph.channels import channel_groups
 from hwaware.graph.model import GraphModel
 from hwaware.graph.slicing import masked, slice_graph
-from tests.compression.morphnets import EXAMPLE, NETS, Concat, Residual, prepare, randomised
+from tests.compression.morphnets import EXAMPLE, NETS, Concat, Residual, captured, prepare
 from tests.compression.tables import Formula, staircase
 
 
@@ -34,7 +33,7 @@ ALL = (*NETS, Plain)
 def test_held_channels_can_be_cut_out(net: type[nn.Module], kind: str) -> None:
     """After any training: what is held at zero and folded in is what slicing removes."""
     torch.manual_seed(0)
-    graph = capture_batched(randomised(net()), EXAMPLE)
+    graph = captured(net)
     groups, _ = shrinkable(graph, channel_groups(graph), kind)
     model = GraphModel(graph, EXAMPLE)
     channels = channel_values(kind, model, groups)
@@ -78,7 +77,7 @@ def test_revived_channels_are_as_they_were(kind: str) -> None:
 
 def test_lasso_is_the_norm_of_what_makes_a_channel() -> None:
     """(1 - f)·√mean(w²) + f·mean|w|, the largest of the layers that make it, over the group's mean."""
-    graph = capture_batched(randomised(Residual()), EXAMPLE)
+    graph = captured(Residual)
     group = next(group for group in channel_groups(graph) if group.name == "stem.0")
     assert produced(graph, group) == {("stem.0.weight", 0), ("second.0.weight", 0), ("itself.0.weight", 0)}
     for mix in (0.0, 0.3):
@@ -90,7 +89,7 @@ def test_lasso_is_the_norm_of_what_makes_a_channel() -> None:
 
 
 def test_lasso_has_a_gradient_where_all_weights_are_zero() -> None:
-    graph = capture_batched(randomised(Plain()), EXAMPLE)
+    graph = captured(Plain)
     groups, _ = shrinkable(graph, channel_groups(graph), LASSO)
     model = GraphModel(graph)
     channels = LassoValues(model, groups)
@@ -103,7 +102,7 @@ def test_lasso_has_a_gradient_where_all_weights_are_zero() -> None:
 def test_gates_open_and_close_as_often_as_they_say() -> None:
     """The mask is drawn from the logistic distribution: the share of open gates is σ(logit)."""
     torch.manual_seed(0)
-    graph = capture_batched(randomised(Residual()), EXAMPLE)
+    graph = captured(Residual)
     groups, _ = shrinkable(graph, channel_groups(graph), GATE)
     channels = GateValues(GraphModel(graph, EXAMPLE), groups)
     gated = channels.trained.train()

@@ -12,6 +12,7 @@ from hwaware.compression.saved import load_result
 from tests.compression.toys import table
 
 TASK = "tests.compression.toys:trained"
+QUICK = ("--epochs", 2, "--method", "morphnet")
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -39,7 +40,7 @@ def test_json_and_a_directory_come_out(folder: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_summary_says_what_was_won(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (TASK, "--table", folder / "costs", "--budget", "latency=60%", "--epochs", 2)
+    words = (TASK, "--table", folder / "costs", "--budget", "latency=60%", *QUICK)
     status, out, _ = run(capsys, *words, "--out", folder / "small")
     assert status == 0
     plan = load_result(folder / "small").plan
@@ -64,7 +65,7 @@ def test_ctrl_c_keeps_what_is_trained_and_resume_goes_on(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same model as without the interruption, and nothing of the way there is left."""
-    words = (TASK, "--table", folder / "costs", "--budget", "latency=60%", "--epochs", 6)
+    words = (TASK, "--table", folder / "costs", "--budget", "latency=60%", *QUICK)
     assert run(capsys, *words, "--out", folder / "whole")[0] == 0
 
     def interrupt(*_: object, **__: object) -> None:
@@ -76,11 +77,11 @@ def test_ctrl_c_keeps_what_is_trained_and_resume_goes_on(
     assert status == 1
     assert "--resume goes on" in err
     assert (folder / "small" / "checkpoints").is_dir()
-    kept = {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "joint").iterdir()}
+    kept = {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "morphnet").iterdir()}
     status, _, err = run(capsys, *words, "--out", folder / "small")
     assert status == 1
     assert "add --resume to go on with it" in err
-    assert kept == {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "joint").iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in (folder / "small" / "checkpoints" / "morphnet").iterdir()}
     assert run(capsys, *words, "--out", folder / "small", "--resume")[0] == 0
     assert not (folder / "small" / "checkpoints").exists()
     one, other = (load_result(folder / name).model.state_dict() for name in ("whole", "small"))
@@ -111,7 +112,7 @@ def test_bad_input_is_one_line_and_nothing_half_written(
     monkeypatch.syspath_prepend(Path.cwd())
     monkeypatch.chdir(folder)
     # The last of a repeated option counts.
-    status, out, err = run(capsys, "--table", "costs", "--out", "small", *words)
+    status, out, err = run(capsys, "--table", "costs", "--out", "small", *QUICK, *words)
     assert (status, out) == (1, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,31 @@ from hwaware.compression.predicted import predicted
 from hwaware.costs.model import CostModel
 from hwaware.errors import ArtifactError
 from hwaware.graph.model import GraphModel
-from tests.compression.toys import table, trained
+from tests.compression.toys import captured, table
 
 Measure = Callable[[Sequence[GraphModel]], list[float]]
 
 
+@functools.cache
+def latency(model: GraphModel) -> float:
+    """Milliseconds, by the table."""
+    return predicted(model, CostModel(table(), beyond=False))[1].latency
+
+
 def device(off: Callable[[float], float], asked: list[int] | None = None) -> Measure:
     """A clock by which models take `off(share)` times what the table says, of the latency of the largest."""
-    source = CostModel(table(), beyond=False)
 
     def measure(models: Sequence[GraphModel]) -> list[float]:
         if asked is not None:
             asked.append(len(models))
-        costs = [predicted(model, source)[1].latency for model in models]
+        costs = [latency(model) for model in models]
         return [ms * off(ms / max(costs)) for ms in costs]
 
     return measure
 
 
 def shrunk(budget: str, measure: Measure, **more: Any) -> Result:
-    return compress(trained(), table(), Budget.parse(budget), epochs=3, measure=measure, **more)
+    return compress(captured(), table(), Budget.parse(budget), epochs=3, measure=measure, **more)
 
 
 def share(result: Result, measure: Measure) -> float:
@@ -80,8 +86,9 @@ def test_a_device_that_is_slower_takes_some() -> None:
 
 
 def test_milliseconds_are_those_of_the_clock() -> None:
-    baseline = shrunk("latency=100%", device(lambda share: 1.0), method=MORPHNET).baseline
-    whole = predicted(baseline, CostModel(table(), beyond=False))[1].latency
+    model = captured().model
+    assert isinstance(model, GraphModel)
+    whole = latency(model)
     clock = device(lambda share: 1.3)
     result = shrunk(f"latency={0.7 * 1.3 * whole:.6f}ms", clock, method=MORPHNET)
     assert 0.5 <= share(result, clock) <= 0.7

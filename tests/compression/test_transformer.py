@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from hwaware.compression.prepare import Selection
 from hwaware.compression.search import Options
 from hwaware.compression.task import Task
 from hwaware.compression.train import fit
-from hwaware.graph.capture import capture
+from hwaware.costs.table import CostTable
+from hwaware.graph.capture import capture, capture_batched
+from hwaware.graph.model import GraphModel
 from hwaware.zoo.batches import Batches
 from tests.compression.tables import table_of
 from tests.compression.toys import accuracy, images
@@ -63,15 +66,19 @@ def task() -> Task:
         name="patches",
     )
     fit(made.model, made, epochs=20, lr=0.005, optimizer="adamw")
-    return made
+    graph = capture_batched(made.model, made.example_inputs)
+    return replace(made, model=GraphModel(graph, made.example_inputs).eval())
+
+
+@functools.cache
+def table() -> CostTable:
+    return table_of(capture(task().model, task().example_inputs))
 
 
 @pytest.mark.parametrize(("method", "kind"), [("morphnet", "auto"), ("halp", "auto"), ("morphnet", "gate")])
 def test_heads_and_hidden_channels_shrink(method: str, kind: str) -> None:
-    made = task()
-    table = table_of(capture(made.model, made.example_inputs))
     result = compress(
-        made, table, Budget(flops="60%"), method=method, options=Options(Selection(kind)), epochs=8, lr=0.02
+        task(), table(), Budget(flops="60%"), method=method, options=Options(Selection(kind)), epochs=5, lr=0.02
     )
     widths = {group.name: (group.before, group.after) for group in result.plan.groups}
     assert widths["qkv"][0] == HEADS

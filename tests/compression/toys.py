@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from hwaware.compression.task import Task
 from hwaware.compression.train import fit
 from hwaware.costs.table import CostTable
-from hwaware.graph.capture import capture
+from hwaware.graph.capture import capture, capture_batched
+from hwaware.graph.model import GraphModel
 from hwaware.zoo.batches import Batches
 from tests.compression.morphnets import EXAMPLE, Residual
 from tests.compression.tables import table_of
@@ -59,6 +61,15 @@ def trained() -> Task:
     )
     fit(task.model, task, epochs=6, lr=0.1)
     return task
+
+
+@functools.cache
+def captured() -> Task:
+    """`trained` as the graph that every compression of it begins with; nobody may change it."""
+    task = trained()
+    model = GraphModel(capture_batched(task.model, EXAMPLE), EXAMPLE).eval()
+    made: Task = replace(task, model=model)
+    return made
 
 
 @functools.cache

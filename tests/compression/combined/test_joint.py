@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import Result, compress
@@ -17,31 +18,63 @@ from hwaware.compression.predicted import predicted
 from hwaware.compression.quantize.choices import Precision
 from hwaware.compression.quantize.recover import TOLERANCE
 from hwaware.compression.search import Options
-from hwaware.compression.task import evaluate
+from hwaware.compression.task import Task, evaluate
+from hwaware.compression.train import fit
 from hwaware.costs.model import CostModel
 from hwaware.costs.table import CostTable
 from hwaware.errors import BudgetError
-from hwaware.graph.capture import capture
+from hwaware.graph.capture import capture, capture_batched
 from hwaware.graph.lower import lower
 from hwaware.graph.model import GraphModel
 from hwaware.reports.precision_table import precision_lines
+from hwaware.zoo.batches import Batches
 from tests.compiler.inprocess import run_programs
-from tests.compression.morphnets import EXAMPLE, TARGET
+from tests.compression.morphnets import EXAMPLE, TARGET, conv
 from tests.compression.tables import integers_pay, table_of
+from tests.compression.toys import captured, images, trained
 from tests.compression.toys import table as floats_only
-from tests.compression.toys import trained
 
 EPOCHS = 3
 
 
-@functools.cache
-def table() -> CostTable:
-    return table_of(capture(trained().model, EXAMPLE), integers_pay, precisions=("int8p", "weight8"))
+class Pair(nn.Sequential):
+    """Two convolutions and a head over a 2×2 map: for what does not depend on how layers meet."""
+
+    def __init__(self) -> None:
+        head = (nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12 * 4, 4))
+        super().__init__(conv(3, 16), nn.ReLU(), conv(16, 12), nn.ReLU(), *head)
 
 
 @functools.cache
-def jointly(budget: str) -> Result:
-    return compress(trained(), table(), Budget.parse(budget), epochs=EPOCHS)
+def task() -> Task:
+    """In large batches: each step of a search solves anew."""
+    made: Task = replace(captured(), train_data=Batches(*images(512, 1), 256, seed=0))
+    return made
+
+
+@functools.cache
+def pair() -> Task:
+    """The same with a smaller net; nobody may change it."""
+    torch.manual_seed(0)
+    net = Pair()
+    fit(net, trained(), epochs=3, lr=0.1)
+    made: Task = replace(task(), model=GraphModel(capture_batched(net, EXAMPLE), EXAMPLE).eval())
+    return made
+
+
+@functools.cache
+def table(task: Task) -> CostTable:
+    return table_of(capture(task.model, EXAMPLE), integers_pay, precisions=("int8p", "weight8"))
+
+
+@functools.cache
+def jointly(task: Task, budget: str) -> Result:
+    return compress(task, table(task), Budget.parse(budget), epochs=EPOCHS)
+
+
+@functools.cache
+def precisely(budget: str) -> Result:
+    return compress(task(), table(task()), Budget.parse(budget), method="precision")
 
 
 def integer_layers(result: Result) -> list[str]:
@@ -49,18 +82,18 @@ def integer_layers(result: Result) -> list[str]:
 
 
 def test_widths_and_precisions_meet_the_budget_together() -> None:
-    result = jointly("latency=35%")
+    result = jointly(task(), "latency=35%")
     assert result.plan.method == "joint"
     assert result.plan.after.latency <= result.plan.limits["latency"]
     assert integer_layers(result)
     assert any(group.after < group.before for group in result.plan.groups)
     assert result.metric >= result.baseline_metric - 0.05
-    assert result.metric == evaluate(trained(), result.model)
+    assert result.metric == evaluate(task(), result.model)
     assert result.model(torch.randn(3, *EXAMPLE[0].shape[1:])).shape == (3, 4)
 
 
 def test_what_comes_out_runs_in_integers_and_computes_what_pytorch_does() -> None:
-    model = jointly("latency=35%").model
+    model = jointly(task(), "latency=35%").model
     x = torch.randn(EXAMPLE[0].shape, generator=torch.Generator().manual_seed(7))
     program = lower(capture(model, EXAMPLE))
     assert any(spec.dtype == "uint8" for op in program.ops for spec in op.input_specs)
@@ -70,13 +103,13 @@ def test_what_comes_out_runs_in_integers_and_computes_what_pytorch_does() -> Non
 
 def test_a_mild_budget_is_met_by_precisions_alone() -> None:
     """As integers are almost free here: no channel has to go."""
-    result = jointly("latency=75%")
+    result = jointly(pair(), "latency=75%")
     assert integer_layers(result)
     assert all(group.after == group.before for group in result.plan.groups)
 
 
 def test_the_plan_says_why() -> None:
-    result = jointly("latency=35%")
+    result = jointly(task(), "latency=35%")
     plan = result.plan
     chosen = {layer.name: layer for layer in plan.precisions}
     assert sorted(name for name, layer in chosen.items() if layer.precision == "int8p") == sorted(
@@ -97,8 +130,8 @@ def test_the_plan_says_why() -> None:
 
 def test_what_another_precision_would_change_is_what_the_table_says() -> None:
     """The whole net lowered with one layer in the other precision, all others as they are."""
-    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision")
-    source = CostModel(table(), beyond=False)
+    result = precisely("latency=70%")
+    source = CostModel(table(task()), beyond=False)
     chosen: dict[str, Precision] = {
         layer.name: "int8p" for layer in result.plan.precisions if layer.precision == "int8p"
     }
@@ -115,12 +148,12 @@ def test_what_another_precision_would_change_is_what_the_table_says() -> None:
 
 
 def test_the_plan_is_read_as_it_was_written() -> None:
-    plan = jointly("latency=35%").plan
+    plan = jointly(task(), "latency=35%").plan
     assert Plan.from_document(json.loads(json.dumps(plan.document())), "model.json") == plan
 
 
 def test_precisions_alone_leave_widths_and_weights() -> None:
-    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision")
+    result = precisely("latency=70%")
     assert integer_layers(result)
     assert result.plan.groups == ()
     assert result.plan.after.flops == result.plan.before.flops
@@ -136,23 +169,27 @@ def test_a_table_without_integers_changes_widths_only() -> None:
 
 def test_precisions_that_were_not_asked_for_stay_away() -> None:
     options = Options(precisions=("weight8",))
-    result = compress(trained(), table(), Budget.parse("size=40%"), epochs=EPOCHS, options=options)
+    result = compress(pair(), table(pair()), Budget.parse("size=50%"), epochs=EPOCHS, options=options)
     assert not integer_layers(result)
     assert {layer.precision for layer in result.plan.precisions} == {"float32", "weight8"}
 
 
-@pytest.mark.parametrize("budget", ["latency=3%", "size=2%", "latency=20%,memory=16%"])
-def test_what_cannot_be_had_is_refused_with_what_can(budget: str) -> None:
+def refusal(budget: str) -> str:
     with pytest.raises(BudgetError, match="ask for") as refused:
-        compress(trained(), table(), Budget.parse(budget), method="precision")
-    assert "\n" not in str(refused.value)
+        precisely(budget)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("budget", ["size=2%", "latency=20%,memory=16%"])
+def test_what_cannot_be_had_is_refused_with_what_can(budget: str) -> None:
+    assert "\n" not in refusal(budget)
 
 
 def test_the_nearest_budget_that_was_named_is_reached() -> None:
-    with pytest.raises(BudgetError) as refused:
-        compress(trained(), table(), Budget.parse("latency=3%"), method="precision")
-    nearest = str(refused.value).rpartition("ask for ")[2].removesuffix(" or more")
-    result = compress(trained(), table(), Budget.parse(nearest), method="precision")
+    said = refusal("latency=3%")
+    assert "\n" not in said
+    nearest = said.rpartition("ask for ")[2].removesuffix(" or more")
+    result = precisely(nearest)
     assert result.plan.after.latency <= result.plan.limits["latency"]
 
 
@@ -161,11 +198,11 @@ def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path: Path) -> None:
         if phase == "fine-tune" and done == 1:
             raise KeyboardInterrupt
 
-    task, budget = trained(), Budget.parse("latency=35%")
+    budget = Budget.parse("latency=35%")
     with pytest.raises(KeyboardInterrupt):
-        compress(task, table(), budget, epochs=EPOCHS, checkpoints=tmp_path, on_progress=interrupt)
-    again = compress(task, table(), budget, epochs=EPOCHS, checkpoints=tmp_path)
-    whole = jointly("latency=35%")
+        compress(pair(), table(pair()), budget, epochs=EPOCHS, checkpoints=tmp_path, on_progress=interrupt)
+    again = compress(pair(), table(pair()), budget, epochs=EPOCHS, checkpoints=tmp_path)
+    whole = jointly(pair(), "latency=35%")
     assert again.plan == whole.plan
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
@@ -184,7 +221,7 @@ class Stopwatch:
 
 def test_nothing_that_was_measured_slower_is_handed_over() -> None:
     slower = Stopwatch(1.0, 1.01)
-    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision", measure=slower)
+    result = compress(task(), table(task()), Budget.parse("latency=70%"), method="precision", measure=slower)
     assert slower.seen >= 2
     assert not integer_layers(result)
     assert result.model is result.baseline
@@ -193,7 +230,7 @@ def test_nothing_that_was_measured_slower_is_handed_over() -> None:
 
 def test_of_finalists_within_the_measured_budget_the_least_loss_wins() -> None:
     timed = Stopwatch(1.0, 0.9, 0.6)
-    result = compress(trained(), table(), Budget.parse("latency=70%"), method="precision", measure=timed)
+    result = compress(task(), table(task()), Budget.parse("latency=70%"), method="precision", measure=timed)
     finalists = result.plan.finalists
     assert timed.seen == 1 + len(finalists)
     winner = next(each for each in finalists if each.chosen)
@@ -205,18 +242,18 @@ def test_of_finalists_within_the_measured_budget_the_least_loss_wins() -> None:
 
 def test_a_budget_in_milliseconds_is_one_of_the_clock() -> None:
     """Not of what was predicted: here everything takes a thousand times as long."""
-    whole = jointly("latency=75%").plan.before.latency
+    whole = precisely("latency=70%").plan.before.latency
     budget = Budget.parse(f"latency={1e3 * 0.7 * whole:.6f}us")
     timed = Stopwatch(1e3 * whole, 0.9e3 * whole)
-    result = compress(trained(), table(), budget, method="precision", measure=timed)
+    result = compress(task(), table(task()), budget, method="precision", measure=timed)
     assert result.plan.note.startswith("measured 90.0%")
     assert next(each for each in result.plan.finalists if each.chosen).measured_ms == pytest.approx(900 * whole)
 
 
 def test_labels_are_not_looked_at_where_outputs_say_what_is_lost() -> None:
-    task, budget = trained(), Budget.parse("latency=75%")
-    unlabelled = [(x, None) for x, _ in task.train_data]
-    blind = replace(task, train_data=unlabelled, loss=lambda output, target: 0 * output.sum())
-    result = compress(blind, table(), budget, method="precision", options=Options(sensitivity="outputs"))
+    budget = Budget.parse("latency=75%")
+    unlabelled = [(x, None) for x, _ in pair().train_data]
+    blind = replace(pair(), train_data=unlabelled, loss=lambda output, target: 0 * output.sum())
+    result = compress(blind, table(pair()), budget, method="precision", options=Options(sensitivity="outputs"))
     assert integer_layers(result)
     assert any(max(layer.loss.values()) > 0 for layer in result.plan.precisions)

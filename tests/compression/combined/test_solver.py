@@ -30,7 +30,7 @@ from tests.compression.tables import Formula, integers_pay
     ],
 )
 @given(share=st.floats(0.1, 0.95), loss=st.sampled_from([1e-3, 0.3, 10.0]))
-@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=2, deadline=None, phases=(Phase.explicit, Phase.generate))
 def test_the_answer_is_within_the_limit_as_lowered(net: type[nn.Module], share: float, loss: float, meter: str) -> None:
     forms = forms_of(net)
     full = forms.floats.full

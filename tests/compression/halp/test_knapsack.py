@@ -33,7 +33,7 @@ def kept(saliency: dict[str, list[float]], widths: dict[str, int]) -> float:
 
 @pytest.mark.parametrize("net", [Chain, Residual, Depthwise])
 @given(share=st.floats(0.2, 0.95), seed=st.integers(0, 5))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_it_keeps_as_much_as_brute_force_over_the_same_widths(net: type[nn.Module], share: float, seed: int) -> None:
     """Where no group vanishes, every cost is a sum of pairs and the answer exact."""
     costs = costs_of(net)
@@ -55,7 +55,7 @@ def test_it_keeps_as_much_as_brute_force_over_the_same_widths(net: type[nn.Modul
 
 @pytest.mark.parametrize("net", NETS)
 @given(share=st.floats(0.1, 1.0), seed=st.integers(0, 5), cost=st.sampled_from(["latency", "size", "memory", "flops"]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_it_never_breaks_a_limit(net: type[nn.Module], share: float, seed: int, cost: str) -> None:
     """Also behind a concatenation, where an operation depends on three groups."""
     costs = costs_of(net)

@@ -13,7 +13,7 @@ from hwaware.graph.model import GraphModel
 from hwaware.graph.slicing import masked
 from tests.compression.morphnets import EXAMPLE, NETS, Concat, Prepared, Residual, prepare
 from tests.compression.tables import Formula, staircase
-from tests.compression.toys import table, trained
+from tests.compression.toys import captured, table
 
 
 def pruner_of(prepared: Prepared, share: float, steps: int) -> HalpPruner:
@@ -96,7 +96,7 @@ def test_a_phase_that_is_too_short_ends_within_the_limits_too() -> None:
 
 @pytest.mark.parametrize("method", ["halp", "best"])
 def test_it_compresses_a_task(method: str) -> None:
-    result = compress(trained(), table(), Budget(latency="60%"), method=method, epochs=8)
+    result = compress(captured(), table(), Budget(latency="60%"), method=method, epochs=8)
     assert result.plan.method in ("halp", "morphnet")
     assert result.plan.after.latency <= result.plan.limits["latency"]
     assert result.metric >= result.baseline_metric - 0.05

@@ -14,7 +14,7 @@ from hwaware.compression.nettrim.baseline import magnitude_pruned
 from hwaware.compression.nettrim.finetune import finetune
 from hwaware.compression.nettrim.guarantee import cascade_bound, parallel_bound
 from hwaware.compression.nettrim.layer import Solving
-from hwaware.compression.nettrim.network import net_trim, trim_graph
+from hwaware.compression.nettrim.network import Trim, net_trim, trim_graph
 from hwaware.compression.nettrim.target import for_loss, for_share
 from hwaware.compression.task import Task, evaluate
 from hwaware.compression.train import fit
@@ -116,9 +116,17 @@ def _inputs(task: Task) -> list[tuple[Tensor]]:
     return [(x,) for x, _ in task.train_data]
 
 
-def test_net_trim_beats_magnitude_pruning_at_equal_count_before_finetuning(task: Task) -> None:
+@pytest.fixture(scope="module")
+def halved(task: Task) -> tuple[Graph, Trim]:
+    """The graph of the task's model and what is left of it; nobody may change them."""
     graph = capture_batched(task.model, task.example_inputs)
-    made = trim_graph(graph, _inputs(task), 0.5)
+    return graph, trim_graph(graph, _inputs(task), 0.5)
+
+
+def test_net_trim_beats_magnitude_pruning_at_equal_count_before_finetuning(
+    task: Task, halved: tuple[Graph, Trim]
+) -> None:
+    graph, made = halved
     other = magnitude_pruned(graph, made.layers)
     assert made.removed > 0.5
     for report in made.layers:
@@ -129,9 +137,8 @@ def test_net_trim_beats_magnitude_pruning_at_equal_count_before_finetuning(task:
     assert ours > theirs
 
 
-def test_finetuning_keeps_the_zeros_and_learns(task: Task) -> None:
-    graph = capture_batched(task.model, task.example_inputs)
-    made = trim_graph(graph, _inputs(task), 0.5)
+def test_finetuning_keeps_the_zeros_and_learns(task: Task, halved: tuple[Graph, Trim]) -> None:
+    _, made = halved
     after = finetune(made.graph, made.layers, task, epochs=2)
     for name in (name for name in after.tensors if name.endswith("weight")):
         assert torch.equal(after.tensors[name] != 0, made.graph.tensors[name] != 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import warnings
 from collections.abc import Callable
@@ -66,19 +67,26 @@ QUANTIZERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def converted(quantizer: Callable[[], Any]) -> nn.Module:
-    """What torchao makes of `Net`."""
+@functools.cache
+def converted(kind: str) -> nn.Module:
+    """What torchao makes of `Net`; nobody may change it."""
     found = importlib.util.find_spec("torchao")
     need_path(Path(found.origin if found and found.origin else "torchao"), why="pip install torchao")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        prepared = prepare_pt2e(torch.export.export(Net().eval(), (images(2),)).module(), quantizer())
+        prepared = prepare_pt2e(torch.export.export(Net().eval(), (images(2),)).module(), QUANTIZERS[kind]())
         for seed in (1, 2, 3):
             prepared(images(2, seed))
         module: nn.Module = convert_pt2e(prepared)
         return module
+
+
+@functools.cache
+def graph_from(kind: str) -> Graph:
+    """The same in integers."""
+    return captured(converted(kind), (images(2),))
 
 
 def apart(module: nn.Module, graph: Graph, *inputs: Tensor) -> float:
@@ -90,8 +98,7 @@ def apart(module: nn.Module, graph: Graph, *inputs: Tensor) -> float:
 
 @pytest.mark.parametrize("kind", QUANTIZERS)
 def test_what_torchao_made_computes_the_same_in_integers(kind: str, tmp_path: Path) -> None:
-    module = converted(QUANTIZERS[kind])
-    graph = captured(module, (images(2),))
+    module, graph = converted(kind), graph_from(kind)
     ops = [node.op for node in graph.nodes]
     assert ops.count("hwaware.conv2d") == 3
     assert ops.count("hwaware.linear") == 1
@@ -106,21 +113,21 @@ def test_what_torchao_made_computes_the_same_in_integers(kind: str, tmp_path: Pa
 
 
 def test_an_exported_program_is_taken_as_well() -> None:
-    module = converted(x86)
+    module = converted("x86")
     program = torch.export.export(module, (images(2),))
-    assert captured(program, (images(2),)).nodes == captured(module, (images(2),)).nodes
+    assert captured(program, (images(2),)).nodes == graph_from("x86").nodes
 
 
 def test_a_file_of_torchaos_is_a_model_as_any_other(tmp_path: Path) -> None:
     """Read by what every verb reads models with; predictions and compilation take it from there."""
-    module = converted(x86)
+    module = converted("x86")
     torch.export.save(torch.export.export(module, (images(2),)), tmp_path / "net.pt2")
     model = load_model(str(tmp_path / "net.pt2"))
     assert model.name == "net"
     program = lower(capture(model.module, model.example_inputs))
     assert sum(spec.dtype == "uint8" for op in program.ops for spec in op.input_specs) >= 4
-    assert apart(module, captured(module, (images(2),)), images(2, 4)) < 0.02
-    assert torch.equal(model.module(images(2, 4)), run(captured(module, (images(2),)), images(2, 4)))
+    assert torch.equal(model.module(images(2, 4)), run(graph_from("x86"), images(2, 4)))
+    assert apart(module, graph_from("x86"), images(2, 4)) < 0.02
 
 
 def test_a_module_that_was_not_quantised_is_left_alone() -> None:
