@@ -39,6 +39,8 @@ def worker_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HWAWARE_SSH_CONFIG", os.devnull)
         if "PYTEST_XDIST_WORKER" in os.environ:
             patch.setenv("HWAWARE_CACHE", str(tmp_path_factory.mktemp("worker") / "cache"))
+            # The cores are taken by other tests; what works in several processes is asked to.
+            patch.setenv("HWAWARE_JOBS", "1")
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -11,7 +12,18 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
+from hwaware.errors import BuildError
+
+VARIABLE = "HWAWARE_JOBS"
 _LOOK_S = 1.0
+
+
+def processes() -> int:
+    """How many processes may generate code: $HWAWARE_JOBS, otherwise one a core. Raises BuildError."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen and not re.fullmatch(r"[1-9][0-9]{0,3}", chosen):
+        raise BuildError(f"{VARIABLE}={chosen[:40]!r} is no number of processes; write for example {VARIABLE}=2")
+    return int(chosen or len(os.sched_getaffinity(0)))
 
 
 def in_processes(jobs: int, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:

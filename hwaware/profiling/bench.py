@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from hwaware.compiler.choice import Variant
 from hwaware.compiler.targets import Target
+from hwaware.compiler.workers import processes
 from hwaware.costs.row import CellRow
 from hwaware.devices.clusters import FASTEST, Cores
 from hwaware.devices.device import Device
@@ -85,7 +86,7 @@ class Bench:
         The next bundle is built while one is measured only where that is another machine's processor.
         """
         parts = [variants[start : start + BUNDLE] for start in range(0, len(variants), BUNDLE)]
-        builder = Builder(self.target, self.threads, self._check_time)
+        builder = Builder(self.target, self.threads, self._check_time, processes())
         builds_of = builder.in_turn if self._is_here() else builder.ahead
         with tempfile.TemporaryDirectory(prefix="hwaware-") as scratch:
             jobs = [(part, Path(scratch) / f"bundle{index}") for index, part in enumerate(parts)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,11 +22,12 @@ Built: TypeAlias = tuple[list[Variant], list[CellRow]]  # what is in the executa
 
 @dataclass(frozen=True)
 class Builder:
-    """Builds bundles for `target`. `check_time` is called before each and may raise to end the work."""
+    """Builds bundles for `target`, in `processes`. `check_time` is called before each and may raise to end the work."""
 
     target: Target
     threads: int
     check_time: Callable[[], None]
+    processes: int
 
     def in_turn(self, jobs: Sequence[Job]) -> Generator[Built, None, None]:
         """One by one, each when it is asked for: nothing else runs on the machine meanwhile."""
@@ -58,7 +58,7 @@ class Builder:
         return good, failed
 
     def _bundle(self, variants: Sequence[Variant], path: Path) -> None:
-        build_bundle(variants, self.target, path, jobs=len(os.sched_getaffinity(0)))
+        build_bundle(variants, self.target, path, jobs=self.processes)
 
     def _culprit(self, variants: Sequence[Variant], path: Path) -> tuple[Variant, str]:
         if len(variants) == 1:

@@ -7,7 +7,6 @@ are compiled, run, and timed operation by operation; their rows carry the state 
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import tempfile
 from collections.abc import Collection, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from hwaware.compiler.artifact import Artifact, write_agent
 from hwaware.compiler.choice import Chooser, Variant
 from hwaware.compiler.target import Target
-from hwaware.compiler.workers import in_processes
+from hwaware.compiler.workers import in_processes, processes
 from hwaware.devices.clusters import FASTEST, Cores
 from hwaware.devices.device import Device
 from hwaware.devices.measuring import Modes
@@ -122,10 +121,8 @@ class WholeBench:
         if not programs:
             return {}
         folders = {name: scratch / f"model{index}" for index, name in enumerate(programs)}
-        jobs = min(len(programs), len(os.sched_getaffinity(0)))
-        built = in_processes(
-            jobs, _build, ((program, self.target, folders[name], self.chooser) for name, program in programs.items())
-        )
+        asked = ((program, self.target, folders[name], self.chooser) for name, program in programs.items())
+        built = in_processes(min(len(programs), processes()), _build, asked)
         made = {}
         for (name, program), choices in zip(programs.items(), built, strict=True):
             manifest = {"model": name, "target": self.target.identity(), "inputs": [], "outputs": []}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hwaware.compiler.workers import in_processes
+from hwaware.compiler.workers import VARIABLE, in_processes, processes
+from hwaware.errors import BuildError
 
 PROGRAM = """
 import os, time
@@ -34,6 +35,19 @@ def test_answers_come_in_the_order_of_the_questions(jobs: int) -> None:
 def test_errors_come_through(jobs: int) -> None:
     with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
         in_processes(jobs, math.sqrt, [(4,), (-4,)])
+
+
+@pytest.mark.parametrize(("chosen", "count"), [("", len(os.sched_getaffinity(0))), ("3", 3)])
+def test_their_number(chosen: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, chosen)
+    assert processes() == count
+
+
+@pytest.mark.parametrize("chosen", ["0", "-2", "two", "1.5", "4\n", "9" * 9])
+def test_a_number_that_is_none(chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, chosen)
+    with pytest.raises(BuildError, match="is no number of processes; write for example HWAWARE_JOBS=2"):
+        processes()
 
 
 def test_workers_end_with_a_process_that_is_killed() -> None:

@@ -49,14 +49,16 @@ def user_of(scene: Scene) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> Usual:
-    """The first profile of this user, the agent that tells facts compiled before."""
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Usual]:
+    """The first profile of this user, in several processes, the agent that tells facts compiled before."""
     home = tmp_path_factory.mktemp("interrupted")
     scene = Scene(home, MODEL, rounds=0)
     with user_of(scene) as device:
         device_facts(device)
-    _, seconds = scene.finish()
-    return Usual(scene, seconds, frozenset(scene.files()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWAWARE_JOBS", "2")
+        _, seconds = scene.finish()
+        yield Usual(scene, seconds, frozenset(scene.files()))
 
 
 def own_operations() -> set[str]:
