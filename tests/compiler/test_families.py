@@ -27,10 +27,12 @@ def local_target() -> Target:
         return target_of(device)
 
 
-def test_kernels_agree_with_pytorch() -> None:
-    known = [program_of(name, 1) for name in FAMILIES]
+def test_kernels_for_any_processor_agree_with_pytorch() -> None:
+    """Without AVX: every third family, as the schedules are those that the artifacts have."""
+    names = tuple(FAMILIES)[::3]
+    known = [program_of(name, 1) for name in names]
     results = run_programs([program for _, program in known], [made.inputs for made, _ in known], base_target("x86_64"))
-    for name, (made, _), given in zip(FAMILIES, known, results, strict=True):
+    for name, (made, _), given in zip(names, known, results, strict=True):
         for found, wanted in zip(given, expected(made), strict=True):
             assert relative_error(found, wanted) < TOLERANCE, name
 
