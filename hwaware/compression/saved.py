@@ -23,10 +23,10 @@ from hwaware.compression.schedules import Schedules
 from hwaware.errors import ArtifactError
 from hwaware.fields import Fields
 from hwaware.graph.model import GraphModel
-from hwaware.graph.store import MODEL, WEIGHTS, load, load_extra, save
+from hwaware.graph.store import ENCODED, MODEL, WEIGHTS, load, load_extra, save
 
 BASELINE, TABLE, SCHEDULES, CHECKPOINTS = "baseline", "table", "schedules", "checkpoints"
-_OURS = {MODEL, WEIGHTS, BASELINE, TABLE, CHECKPOINTS}
+_OURS = {MODEL, WEIGHTS, ENCODED, BASELINE, TABLE, CHECKPOINTS}
 
 
 @dataclass(frozen=True)

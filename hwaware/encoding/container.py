@@ -27,12 +27,17 @@ MOST_ELEMENTS = 1 << 28
 
 def save(path: Path, tensors: Mapping[str, Encoded]) -> None:
     """Write `tensors` at once. Raises ArtifactError where `path` cannot be written."""
+    write_bytes_atomic(path, formatted(tensors), ArtifactError)
+
+
+def formatted(tensors: Mapping[str, Encoded]) -> bytes:
+    """The file that holds `tensors`."""
     described, parts = {}, dict[str, np.ndarray]()
     for number, (name, tensor) in enumerate(tensors.items()):
         described[name], arrays = _described(tensor)
         parts |= {f"{number}.{part}": np.array(array, order="C") for part, array in arrays.items()}
     document = {"kind": KIND, "schema_version": SCHEMA_VERSION, "tensors": described}
-    write_bytes_atomic(path, format_tensors(parts, {KEY: json.dumps(document)}), ArtifactError)
+    return bytes(format_tensors(parts, {KEY: json.dumps(document)}))
 
 
 def load(path: Path) -> dict[str, Encoded]:

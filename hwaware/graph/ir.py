@@ -26,6 +26,10 @@ class Spec:
         """The spec of a real, meta or fake tensor."""
         return Spec(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
+    def empty(self) -> torch.Tensor:
+        """A meta tensor of this spec."""
+        return torch.empty(self.shape, dtype=getattr(torch, self.dtype), device="meta")
+
 
 @dataclass(frozen=True)
 class Ref:

@@ -1,4 +1,7 @@
-"""A compressed model on disk: ``model.json`` (structure) beside ``weights.safetensors``; no pickle, no code.
+"""A compressed model on disk: ``model.json`` (structure) beside its weights; no pickle, no code.
+
+The weights are ``weights.safetensors``, or, where layers decode sparse weights or codebooks, ``encoded.safetensors``,
+which holds neither a zero nor a spare bit (docs/encoding.md).
 
 ``model.json``: ``schema_version``, ``kind`` ("hwaware-model"), ``weights`` {file, sha256}, ``graph``, ``batch`` (of the
 example inputs, null for a graph of one size) and ``extra`` (whatever the writer adds, a plan for one). Written to a
@@ -21,15 +24,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 
+from hwaware.encoding.container import formatted
+from hwaware.encoding.container import load as load_encoded
 from hwaware.errors import ArtifactError
 from hwaware.graph.execute import infer
 from hwaware.graph.ir import Graph
 from hwaware.graph.model import GraphModel, examples
-from hwaware.graph.wire import from_wire, to_wire
+from hwaware.graph.packing import is_packed, packed, unpacked
+from hwaware.graph.wire import from_wire, outline, to_wire
 
 SCHEMA_VERSION = 1
 KIND = "hwaware-model"
-MODEL, WEIGHTS = "model.json", "weights.safetensors"
+MODEL, WEIGHTS, ENCODED = "model.json", "weights.safetensors", "encoded.safetensors"
 _FIELDS = {"schema_version", "kind", "weights", "graph", "batch", "extra"}
 _MOST_BATCH = 65536
 
@@ -43,11 +49,14 @@ def save(model: GraphModel, directory: Path | str, *, extra: Mapping[str, Any] |
     target = Path(directory)
     graph = model.graph
     _check_finite(graph.tensors, graph.parameters, target)
-    blob = format_tensors({name: tensor.contiguous() for name, tensor in graph.tensors.items()})
+    if is_packed(graph):
+        file, blob = ENCODED, formatted(packed(graph))
+    else:
+        file, blob = WEIGHTS, format_tensors({name: tensor.contiguous() for name, tensor in graph.tensors.items()})
     document = {
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
-        "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(blob).hexdigest()},
+        "weights": {"file": file, "sha256": hashlib.sha256(blob).hexdigest()},
         "graph": to_wire(graph),
         "batch": int(model.example_inputs[0].shape[0]) if graph.batched else None,
         "extra": dict(extra or {}),
@@ -61,7 +70,7 @@ def save(model: GraphModel, directory: Path | str, *, extra: Mapping[str, Any] |
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
-        (temporary / WEIGHTS).write_bytes(blob)
+        (temporary / file).write_bytes(blob)
         (temporary / MODEL).write_text(text + "\n", encoding="utf-8")
         _move(temporary, target)
     except OSError as error:
@@ -78,12 +87,16 @@ def load(directory: Path | str) -> GraphModel:
     """
     path = Path(directory) / MODEL
     document = _document(path)
-    weights = Path(directory) / WEIGHTS
-    tensors = _tensors(weights, document["weights"])
+    weights = _weights(Path(directory), document["weights"])
+    try:
+        described = outline(document["graph"])
+    except ArtifactError as error:
+        raise _corrupt(path, error) from error
+    tensors = _tensors(weights, described)
     try:
         graph = from_wire(document["graph"], tensors)
     except ArtifactError as error:
-        raise ArtifactError(f"{path} is corrupt: {error}; restore the directory or compress again") from error
+        raise _corrupt(path, error) from error
     _check_finite(tensors, graph.parameters, weights)
     _check_shapes(graph, path)
     return GraphModel(graph, examples(graph, _batch(document["batch"], graph, path))).eval()
@@ -124,18 +137,30 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _tensors(path: Path, recorded: object) -> dict[str, torch.Tensor]:
+def _weights(directory: Path, recorded: object) -> Path:
+    """The file of weights, which is the one that was written."""
+    encoded = isinstance(recorded, dict) and recorded.get("file") == ENCODED
+    path = directory / (ENCODED if encoded else WEIGHTS)
     try:
-        blob = path.read_bytes()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
-    digest = hashlib.sha256(blob).hexdigest()
-    if recorded != {"file": WEIGHTS, "sha256": digest}:
+    if recorded != {"file": path.name, "sha256": digest}:
         raise ArtifactError(f"{path} is not the file that {MODEL} names (sha256 {digest[:12]}…): compress again")
+    return path
+
+
+def _tensors(path: Path, graph: Graph) -> dict[str, torch.Tensor]:
     try:
-        return parse_tensors(blob)
+        if path.name == ENCODED:
+            return unpacked(load_encoded(path), graph)
+        return parse_tensors(path.read_bytes())
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
         raise ArtifactError(f"{path} is corrupt: {error}") from error
+
+
+def _corrupt(path: Path, error: ArtifactError) -> ArtifactError:
+    return ArtifactError(f"{path} is corrupt: {error}; restore the directory or compress again")
 
 
 def _check_finite(tensors: Mapping[str, torch.Tensor], parameters: frozenset[str], path: Path) -> None:

@@ -72,6 +72,14 @@ def from_wire(document: object, tensors: Mapping[str, torch.Tensor]) -> Graph:
     return Graph(inputs, nodes, tuple(outputs), ordered, parameters, body["batched"] is True)
 
 
+def outline(document: object) -> Graph:
+    """The graph of `from_wire` before its tensors are read: they have shapes and dtypes only."""
+    body = _table(document, "graph", {"batched", "inputs", "tensors", "nodes", "outputs"})
+    declared = _entries(body, "tensors", {"name", "parameter", *_SPEC})
+    specs = {_text(entry, "name"): _spec_in(entry, "tensor") for entry in declared}
+    return from_wire(document, {name: spec.empty() for name, spec in specs.items()})
+
+
 _SPEC = ("shape", "dtype")
 
 
