@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwaware.cli.arguments import add_cores, add_unit
+from hwaware.cli.lighter import LIGHTER_METHODS, add_goal, asked_goal, check_asked, lighter, lighter_text
 from hwaware.cli.output import emit, note, progress
 from hwaware.cli.search_arguments import add_search, asked_precisions, search_options
 from hwaware.errors import ArtifactError, TableError
@@ -26,12 +27,11 @@ EXAMPLE = "hwaware compress zoo:resnet8@digits --device pi4 --budget latency=60%
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("task", metavar="TASK", help="zoo:NAME@DATA (trained first) or FILE.py:FACTORY")
-    costs = parser.add_mutually_exclusive_group(required=True)
+    costs = parser.add_mutually_exclusive_group()
     costs.add_argument("--device", metavar="NAME", help="profile this device first, into the folder table of --out")
     costs.add_argument("--table", type=Path, metavar="DIR", help="what `hwaware profile` wrote")
     parser.add_argument(
         "--budget",
-        required=True,
         metavar="LIMITS",
         help="latency=60%% of the model as measured or latency=12ms; memory= and size= in bytes, KiB, MiB or %%; "
         "flops= like 9M",
@@ -39,11 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the compressed model")
     parser.add_argument(
         "--method",
-        choices=("joint", "precision", "morphnet", "halp", "best"),
+        choices=("joint", "precision", "morphnet", "halp", "best", *LIGHTER_METHODS),
         default="joint",
         help="joint (default): widths and precisions; precision: only those; morphnet, halp: only widths; best: the "
-        "one of these two that fits the training data better",
+        "one of these two that fits the training data better; surgery, nettrim: connections; codebook: weights as "
+        "codewords; these three take --times or --max-loss and neither a budget nor a device",
     )
+    add_goal(parser)
     add_search(parser)
     add_cores(parser)
     add_unit(parser)
@@ -56,8 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compress; the folder appears whole at the end or not at all. Ctrl-C keeps what is trained."""
     from hwaware.compression.distributed import joined
-    from hwaware.compression.saved import CHECKPOINTS, check_destination, save_result
+    from hwaware.compression.saved import CHECKPOINTS, check_destination, save_lighter, save_result
 
+    light = args.method in LIGHTER_METHODS
+    check_asked(args, light)
     check_destination(args.out)
     checkpoints = args.out / CHECKPOINTS
     with joined() as processes:
@@ -66,12 +70,18 @@ def run(args: argparse.Namespace) -> int:
         if checkpoints.exists() and not args.resume:
             raise ArtifactError(f"{checkpoints} is an interrupted run's: add --resume to go on with it, or delete it")
         try:
-            result = _compressed(args, checkpoints)
+            if light:
+                found = lighter(args, asked_goal(args), *_task(args.task, args.seed), checkpoints)
+            else:
+                result = _compressed(args, checkpoints)
         except KeyboardInterrupt:
             if checkpoints.exists():
                 note("what is trained is kept: the same command with --resume goes on")
             raise
-        if processes.main:
+        if processes.main and light:
+            save_lighter(found, args.out)
+            emit(args, {"out": str(args.out), **found.document()}, lighter_text(found, args.out))
+        elif processes.main:
             save_result(result, args.out)
             emit(args, _document(result, args.out), _text(result, args.out))
     return 0

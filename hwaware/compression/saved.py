@@ -18,6 +18,7 @@ from typing import Any
 from hwaware.compiler.choice import Chooser
 from hwaware.compiler.targets import Target
 from hwaware.compression.compress import Result
+from hwaware.compression.lighter.goal import Lighter
 from hwaware.compression.plan import PLAN, Plan
 from hwaware.compression.schedules import Schedules
 from hwaware.errors import ArtifactError
@@ -25,8 +26,11 @@ from hwaware.fields import Fields
 from hwaware.graph.model import GraphModel
 from hwaware.graph.store import ENCODED, MODEL, WEIGHTS, load, load_extra, save
 
-BASELINE, TABLE, SCHEDULES, CHECKPOINTS = "baseline", "table", "schedules", "checkpoints"
+BASELINE, TABLE, SCHEDULES, CHECKPOINTS, LIGHTER = "baseline", "table", "schedules", "checkpoints", "lighter"
 _OURS = {MODEL, WEIGHTS, ENCODED, BASELINE, TABLE, CHECKPOINTS}
+
+
+_Stored = tuple[GraphModel, Mapping[str, object]]  # a model and its extra
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,14 @@ def save_result(result: Result, directory: Path | str) -> None:
         "baseline": before,
         SCHEDULES: result.schedules.document(),
     }
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
-    try:
-        save(result.model, temporary, extra=extra)
-        save(result.baseline, temporary / BASELINE, extra=before | {SCHEDULES: result.schedules.document()})
-        _swap(temporary, target)
-    except OSError as error:
-        raise ArtifactError(
-            f"{target} cannot be written: {error.strerror or error}; free space or choose another --out"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    _write(target, (result.model, extra), (result.baseline, before | {SCHEDULES: result.schedules.document()}))
+
+
+def save_lighter(result: Lighter, directory: Path | str) -> None:
+    """Write a model with few or coded weights as `save_result` writes another; what became of it is in `extra`."""
+    target = Path(directory)
+    check_destination(target)
+    _write(target, (result.model, {LIGHTER: result.document()}), (result.baseline, {"metric": result.baseline_metric}))
 
 
 def load_result(directory: Path | str) -> Saved:
@@ -112,6 +113,20 @@ def _schedules(directory: Path) -> Schedules | None:
         return None
     top = Fields(str(directory / MODEL), "extra", load_extra(directory), PLAN)
     return Schedules.from_fields(top.section(SCHEDULES)) if top.has(SCHEDULES) else None
+
+
+def _write(target: Path, model: _Stored, baseline: _Stored) -> None:
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+    try:
+        save(model[0], temporary, extra=model[1])
+        save(baseline[0], temporary / BASELINE, extra=baseline[1])
+        _swap(temporary, target)
+    except OSError as error:
+        raise ArtifactError(
+            f"{target} cannot be written: {error.strerror or error}; free space or choose another --out"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _swap(temporary: Path, target: Path) -> None:

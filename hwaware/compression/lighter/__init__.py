@@ -1,0 +1,1 @@
+"""Methods that make weights few or cheap to store, and leave widths alone: surgery, Net-Trim, codebooks."""
