@@ -25,7 +25,7 @@ from hwaware.profiling.profile import profile as profile_into
 from hwaware.profiling.rounds import MOST_ROUNDS
 from hwaware.profiling.schedules import search_choices, table_choices
 from hwaware.profiling.target import target_of
-from hwaware.reports.measure import measure_in_turn
+from hwaware.reports.measure import medians_in_turn
 
 
 def profile(
@@ -83,8 +83,7 @@ def measuring(device: Device, table: CostTable) -> Measure:
             for index, model in enumerate(models):
                 out, name = Path(folder) / f"{index}", f"finalist-{index}"
                 artifacts.append(build_artifact(model, model.example_inputs, target, out, name=name, chooser=chooser))
-            reports = measure_in_turn(artifacts, device, threads=table.manifest.threads)
-        return [report.latency_ms.p50 for report in reports]
+            return medians_in_turn(artifacts, device, threads=table.manifest.threads)
 
     return measure
 

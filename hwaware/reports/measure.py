@@ -109,16 +109,7 @@ def measure_in_turn(
 
     A report holds the samples of all its rounds; operations are timed in the last round.
     """
-    runs: list[list[RunResult]] = [[] for _ in artifacts]
-    # Held over all rounds: otherwise each run would set and undo the device's modes.
-    with measuring_modes(device) as modes:
-        for number in range(rounds):
-            modes.settle()
-            for artifact, done in zip(artifacts, runs, strict=True):
-                last = number == rounds - 1
-                done.append(
-                    run_artifact(artifact, device, threads=threads, per_op=last, min_time_ms=min_time_ms, min_count=50)
-                )
+    runs = _in_turn(artifacts, device, threads, rounds, min_time_ms, per_op=True)
     reports = []
     for artifact, done in zip(artifacts, runs, strict=True):
         samples = tuple(sample for result in done for sample in result.samples_ns)
@@ -126,3 +117,34 @@ def measure_in_turn(
         told = dict.fromkeys(warning for result in done for warning in warnings(result))
         reports.append(replace(report_of(artifact, device, merged), warnings=tuple(told)))
     return reports
+
+
+def medians_in_turn(
+    artifacts: Sequence[Artifact], device: Device, *, threads: int = 1, rounds: int = 15, min_time_ms: int = 80
+) -> list[float]:
+    """Median milliseconds of several artifacts whose ratios matter: many short rounds, each compared with the first's.
+
+    A round on a slowed down machine is slow for all of them, and one that struck a single artifact is outvoted.
+    """
+    runs = _in_turn(artifacts, device, threads, rounds, min_time_ms, per_op=False)
+    medians = np.array([[np.median(result.samples_ns) for result in done] for done in runs])
+    first = float(np.median(medians[0])) / 1e6
+    return [first * float(np.median(row / medians[0])) for row in medians]
+
+
+def _in_turn(
+    artifacts: Sequence[Artifact], device: Device, threads: int, rounds: int, min_time_ms: int, *, per_op: bool
+) -> list[list[RunResult]]:
+    """By artifact the result of each round; with `per_op` the last one times operations too."""
+    runs: list[list[RunResult]] = [[] for _ in artifacts]
+    # Held over all rounds: otherwise each run would set and undo the device's modes.
+    with measuring_modes(device) as modes:
+        for number in range(rounds):
+            modes.settle()
+            for artifact, done in zip(artifacts, runs, strict=True):
+                timed = per_op and number == rounds - 1
+                result = run_artifact(
+                    artifact, device, threads=threads, per_op=timed, min_time_ms=min_time_ms, min_count=50
+                )
+                done.append(result)
+    return runs

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hwaware.compression.budget import Budget
 from hwaware.compression.compress import HALP, MORPHNET, Result, compress
-from hwaware.compression.gauged import NEAR, closest
+from hwaware.compression.gauged import NEAR, closest, trusted
 from hwaware.compression.predicted import predicted
 from hwaware.costs.model import CostModel
 from hwaware.errors import ArtifactError
@@ -117,3 +117,13 @@ def test_an_interrupted_search_does_not_ask_the_device_again_and_refuses_a_damag
     path.write_text(text[:start] + '"much"' + text[text.index("]", start) :])
     with pytest.raises(ArtifactError, match="holds no limit"):
         shrunk("latency=60%", clock, method=MORPHNET, checkpoints=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shares", "found", "times"), [([1.05], 1.05, 1), ([1.4, 0.98, 1.02], 1.02, 3), ([0.6, 0.61, 1.0], 0.61, 3)]
+)
+def test_what_is_far_from_the_prediction_is_measured_again(shares: list[float], found: float, times: int) -> None:
+    """A disturbance is outvoted; a table that is off stays off."""
+    left = list(shares)
+    assert trusted(lambda: left.pop(0), 1.0) == found
+    assert len(shares) - len(left) == times
