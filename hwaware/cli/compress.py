@@ -11,7 +11,7 @@ from hwaware.cli.arguments import add_cores, add_unit
 from hwaware.cli.lighter import LIGHTER_METHODS, add_goal, asked_goal, check_asked, lighter, lighter_text
 from hwaware.cli.output import emit, note, progress
 from hwaware.cli.search_arguments import add_search, asked_precisions, search_options
-from hwaware.errors import ArtifactError, TableError
+from hwaware.errors import ArtifactError, TableError, TaskError
 
 if TYPE_CHECKING:
     from hwaware.compression.compress import Result
@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     with joined() as processes:
         if processes.count > 1 and args.device is not None:
             raise TableError("several processes cannot profile a device: profile it first, then give --table")
+        if processes.count > 1 and light:
+            raise TaskError(f"{args.method} runs in one process: start it without torchrun")
         if checkpoints.exists() and not args.resume:
             raise ArtifactError(f"{checkpoints} is an interrupted run's: add --resume to go on with it, or delete it")
         try:

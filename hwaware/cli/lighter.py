@@ -14,11 +14,27 @@ if TYPE_CHECKING:
 
 LIGHTER_METHODS = ("surgery", "nettrim", "codebook")
 _SHOWN = 20  # layers
+# Options of the other methods, which these would leave unheeded.
+_OTHERS = (
+    "regulariser",
+    "values",
+    "rounds",
+    "overshoot",
+    "grow",
+    "final",
+    "exclude",
+    "tie",
+    "precisions",
+    "sensitivity",
+    "precision",
+    "cores",
+    "unit",
+)
 
 
 def add_goal(parser: argparse.ArgumentParser) -> None:
     """What these methods are asked instead of a budget."""
-    parser.set_defaults(wrong=parser.error)
+    parser.set_defaults(wrong=parser.error, usual=parser.get_default)
     group = parser.add_argument_group("surgery, nettrim, codebook")
     goal = group.add_mutually_exclusive_group()
     goal.add_argument("--times", type=float, metavar="N", help="so many times fewer parameters; of a codebook, bytes")
@@ -35,6 +51,9 @@ def check_asked(args: argparse.Namespace, light: bool) -> None:
     if light and (costs or args.budget is not None):
         given = "--budget" if args.budget is not None else "--device" if args.device is not None else "--table"
         wrong(f"{args.method} asks no device: leave {given} out and give --times N or --max-loss X")
+    odd = [name for name in _OTHERS if light and getattr(args, name) != args.usual(name)]
+    if odd:
+        wrong(f"--{odd[0]} is for other methods: leave it out with {args.method}")
     if light and not goal:
         wrong(f"{args.method} needs --times N or --max-loss X, for example --times 20")
     if not light and goal:

@@ -26,7 +26,7 @@ from safetensors.torch import save as format_tensors
 
 from hwaware.encoding.container import formatted
 from hwaware.encoding.container import load as load_encoded
-from hwaware.errors import ArtifactError
+from hwaware.errors import ArtifactError, ModelError
 from hwaware.graph.execute import infer
 from hwaware.graph.ir import Graph
 from hwaware.graph.model import GraphModel, examples
@@ -87,12 +87,13 @@ def load(directory: Path | str) -> GraphModel:
     """
     path = Path(directory) / MODEL
     document = _document(path)
-    weights = _weights(Path(directory), document["weights"])
+    weights, blob = _weights(Path(directory), document["weights"])
     try:
-        described = outline(document["graph"])
+        # Only what is encoded needs to be told what the graph makes of it.
+        described = outline(document["graph"]) if weights.name == ENCODED else None
     except ArtifactError as error:
         raise _corrupt(path, error) from error
-    tensors = _tensors(weights, described)
+    tensors = _tensors(weights, blob, described)
     try:
         graph = from_wire(document["graph"], tensors)
     except ArtifactError as error:
@@ -137,25 +138,24 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _weights(directory: Path, recorded: object) -> Path:
-    """The file of weights, which is the one that was written."""
+def _weights(directory: Path, recorded: object) -> tuple[Path, bytes]:
+    """The file of weights, which is the one that was written, and what is in it."""
     encoded = isinstance(recorded, dict) and recorded.get("file") == ENCODED
     path = directory / (ENCODED if encoded else WEIGHTS)
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        blob = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+    digest = hashlib.sha256(blob).hexdigest()
     if recorded != {"file": path.name, "sha256": digest}:
         raise ArtifactError(f"{path} is not the file that {MODEL} names (sha256 {digest[:12]}…): compress again")
-    return path
+    return path, blob
 
 
-def _tensors(path: Path, graph: Graph) -> dict[str, torch.Tensor]:
+def _tensors(path: Path, blob: bytes, graph: Graph | None) -> dict[str, torch.Tensor]:
     try:
-        if path.name == ENCODED:
-            return unpacked(load_encoded(path), graph)
-        return parse_tensors(path.read_bytes())
-    except (SafetensorError, ValueError, KeyError, OverflowError) as error:
+        return parse_tensors(blob) if graph is None else unpacked(load_encoded(path), graph)
+    except (SafetensorError, ValueError, KeyError, OverflowError, ModelError) as error:
         raise ArtifactError(f"{path} is corrupt: {error}") from error
 
 

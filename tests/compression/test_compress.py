@@ -181,7 +181,7 @@ def test_a_model_without_batch_norm_is_refused_where_its_scales_are_asked_for() 
 
 @pytest.mark.parametrize(("kind", "regulariser"), [("lasso", "flops"), ("gate", "activations")])
 def test_other_kinds_of_channel_values_meet_the_budget_too(kind: str, regulariser: str) -> None:
-    result = driven("latency=70%", regulariser, kind, epochs=5)
+    result = driven("latency=60%", regulariser, kind, epochs=5, least=0.8)
     assert result.metric >= result.baseline_metric - 0.05
 
 
@@ -190,11 +190,11 @@ def test_any_cost_can_drive_the_search(regulariser: str) -> None:
     driven("latency=70%", regulariser, AUTO, epochs=2)
 
 
-def driven(budget: str, regulariser: str, kind: str, epochs: int) -> Result:
+def driven(budget: str, regulariser: str, kind: str, epochs: int, least: float = 0.9) -> Result:
     """Within the budget and near to it."""
     options = Options(Selection(kind), Regulariser.parse(regulariser))
     result = compress(captured(), table(), Budget.parse(budget), options=options, epochs=epochs)
-    assert 0.9 * result.plan.limits["latency"] <= result.plan.after.latency <= result.plan.limits["latency"]
+    assert least * result.plan.limits["latency"] <= result.plan.after.latency <= result.plan.limits["latency"]
     return result
 
 

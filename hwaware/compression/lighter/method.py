@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from hwaware.compression.compress import digest
@@ -67,6 +68,10 @@ def lighten(
     made = make(work)
     model = GraphModel(made.graph, task.example_inputs).eval()
     metrics = evaluate(task, model), evaluate(task, baseline)
+    if goal.loss is not None and metrics[0] < metrics[1] - goal.loss:
+        # Tried before the last training, which may lose a little.
+        more = f"it loses {metrics[1] - metrics[0]:.4g} in the end, more than was allowed: ask for less, or more epochs"
+        made = replace(made, note=f"{made.note}; {more}" if made.note else more)
     return Lighter(model, baseline, method, task.name, goal, seed, *metrics, made, size_report(packed(made.graph)))
 
 

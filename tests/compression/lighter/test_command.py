@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from hwaware.cli import main
+from hwaware.cli.lighter import LIGHTER_METHODS
+from hwaware.compression.lighter.method import METHODS
 from hwaware.graph.store import ENCODED
 
 TASK = "tests/compression/lighter/test_lighten.py:dense"
+
+
+def test_the_command_line_knows_all_of_them() -> None:
+    assert LIGHTER_METHODS == METHODS
 
 
 def test_a_task_becomes_a_small_model_that_says_what_became_of_it(
@@ -38,6 +44,7 @@ def test_a_task_becomes_a_small_model_that_says_what_became_of_it(
         (["--method", "surgery", "--times", "2", "--max-loss", "1"], "not allowed with argument"),
         (["--method", "nettrim", "--times", "3", "--table", "t"], "asks no device: leave --table out"),
         (["--method", "codebook", "--times", "3", "--budget", "size=3%"], "leave --budget out"),
+        (["--method", "codebook", "--times", "3", "--exclude", "stem*"], "--exclude is for other methods"),
         (["--times", "3"], "are for surgery, nettrim, codebook; joint has --budget"),
         (["--table", "t"], "joint needs a budget"),
         (["--budget", "latency=50%"], "give --device NAME or --table DIR"),
